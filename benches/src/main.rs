@@ -1,0 +1,2 @@
+//! Benchmarks of dgen.
+fn main() {}

@@ -1,0 +1,1 @@
+//! Maps serde state to keys so that a write costs what changed

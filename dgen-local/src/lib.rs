@@ -1,0 +1,1 @@
+//! The embedded backend of dgen: durable on disk, or in memory

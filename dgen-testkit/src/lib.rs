@@ -1,0 +1,1 @@
+//! The contract of dgen's backends as tests that any backend can run

@@ -1,0 +1,2 @@
+//! A durable counter.
+fn main() {}
