@@ -1,0 +1,223 @@
+//! The write-ahead log: one record for each group, one flush for each record.
+//!
+//! Guarantees: when [`Log::append`] returns, the group survives `kill -9` and power loss. A group
+//! that was being appended at a crash is found whole or not at all. Damage to an acknowledged
+//! group is reported with its place (see [`recovery`] for how it is told from a torn tail).
+//!
+//! A segment is filled with 0xFF before use: appends then overwrite blocks that the file system
+//! has already placed, which halves the price of a flush, and a sector that never reached the
+//! disk is recognised.
+//!
+//! Leaves out: when to checkpoint and which segment counts. The store decides both.
+
+mod record;
+mod recovery;
+mod segment;
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use self::record::{Place, RecordHeader};
+use self::segment::SegmentHeader;
+use crate::disk::{Disk, DiskFile};
+
+pub(crate) use self::recovery::{RecoveryError, Replay};
+pub(crate) use self::segment::{check_is_unused, list_segments, segment_name};
+
+/// The segment that groups are appended to.
+#[derive(Debug)]
+pub(crate) struct Log {
+    disk: Arc<dyn Disk>,
+    store_id: u64,
+    segment: OpenSegment,
+    /// Version of the last group appended, in this segment or before it.
+    version: u64,
+    /// Version of the last durable checkpoint. Written into every record: a checkpoint found
+    /// older than that at the next open has been lost.
+    checkpoint: u64,
+}
+
+#[derive(Debug)]
+struct OpenSegment {
+    file: Arc<dyn DiskFile>,
+    sequence: u64,
+    size_bytes: u64,
+    /// Where the next group goes. The seal of the group before it ends here.
+    end: u64,
+}
+
+impl Log {
+    /// Opens segment `sequence` and hands each group after `checkpoint` to `replay`, oldest first.
+    ///
+    /// A torn tail is blanked, and what was found is flushed, so that it cannot vanish later.
+    pub(crate) fn open(
+        disk: Arc<dyn Disk>,
+        store_id: u64,
+        sequence: u64,
+        checkpoint: u64,
+        replay: &mut Replay<'_>,
+    ) -> Result<Self, RecoveryError> {
+        let found = recovery::recover(&*disk, store_id, sequence, checkpoint, replay)?;
+        let log = Self {
+            disk,
+            store_id,
+            segment: OpenSegment {
+                file: found.file,
+                sequence,
+                size_bytes: found.size_bytes,
+                end: found.end,
+            },
+            version: found.version,
+            checkpoint,
+        };
+        log.segment.file.sync_data()?;
+        log.write_seal()?;
+        Ok(log)
+    }
+
+    pub(crate) fn version(&self) -> u64 {
+        self.version
+    }
+
+    pub(crate) fn sequence(&self) -> u64 {
+        self.segment.sequence
+    }
+
+    pub(crate) fn path(&self) -> PathBuf {
+        self.disk.path(&segment_name(self.segment.sequence))
+    }
+
+    /// Says whether a group of that many payload bytes fits into the segment.
+    pub(crate) fn has_room(&self, payload_bytes: usize) -> bool {
+        let needed = record::record_bytes(payload_bytes) + record::SEAL_BYTES;
+        self.segment.size_bytes - self.segment.end >= needed
+    }
+
+    /// Appends the group `version` and flushes it.
+    ///
+    /// The caller has checked that it fits and that `version` is greater than the last. After an
+    /// error the log must not be used again.
+    pub(crate) fn append(&mut self, version: u64, payload: &[u8]) -> io::Result<()> {
+        let header = RecordHeader::group(version, self.version, self.checkpoint, payload.len());
+        let record = record::encode(self.place(self.segment.end), &header, payload);
+        self.segment.file.write_at(self.segment.end, &record)?;
+        self.segment.file.sync_data()?;
+        self.segment.end += record.len() as u64 + record::SEAL_BYTES;
+        self.version = version;
+        self.write_seal()
+    }
+
+    /// Makes the next segment, of at least `size_bytes` and with room for a group of
+    /// `payload_bytes`, and leaves it for [`switch`](Log::switch).
+    pub(crate) fn prepare_next(
+        &self,
+        size_bytes: u64,
+        payload_bytes: usize,
+    ) -> io::Result<NextSegment> {
+        let needed = segment::first_group_offset()
+            + record::record_bytes(payload_bytes)
+            + record::SEAL_BYTES;
+        let size_bytes = size_bytes.max(needed);
+        let sequence = self.segment.sequence + 1;
+        let created = create_segment(
+            &*self.disk,
+            self.store_id,
+            sequence,
+            self.version,
+            size_bytes,
+        );
+        if created.is_err() {
+            // Best effort, to give the space back: the next open removes it otherwise.
+            let _ = self.disk.remove(&segment_name(sequence));
+        }
+        created.map(NextSegment)
+    }
+
+    /// Goes on in `next`, after a durable checkpoint names it, and removes the older segment.
+    pub(crate) fn switch(&mut self, next: NextSegment) -> io::Result<()> {
+        let old = segment_name(self.segment.sequence);
+        self.segment = next.0;
+        self.checkpoint = self.version;
+        self.write_seal()?;
+        self.disk.remove(&old)
+    }
+
+    /// Version of the last durable checkpoint.
+    pub(crate) fn checkpoint(&self) -> u64 {
+        self.checkpoint
+    }
+
+    /// Notes that a checkpoint of `version` is durable.
+    pub(crate) fn set_checkpoint(&mut self, version: u64) {
+        self.checkpoint = version;
+    }
+
+    /// Seals the log durably, at a clean close.
+    pub(crate) fn close(&self) -> io::Result<()> {
+        self.write_seal()?;
+        self.segment.file.sync_data()
+    }
+
+    /// Writes, without a flush, that the last group was acknowledged. It needs no flush of its
+    /// own: the next group's takes it along, and until then it serves after `kill -9`.
+    fn write_seal(&self) -> io::Result<()> {
+        let offset = self.segment.end - record::SEAL_BYTES;
+        let header = RecordHeader::seal(self.version, self.checkpoint);
+        let seal = record::encode(self.place(offset), &header, &[]);
+        self.segment.file.write_at(offset, &seal)
+    }
+
+    fn place(&self, offset: u64) -> Place {
+        Place {
+            store_id: self.store_id,
+            sequence: self.segment.sequence,
+            offset,
+        }
+    }
+}
+
+/// A segment that is durable and not yet in use.
+#[derive(Debug)]
+pub(crate) struct NextSegment(OpenSegment);
+
+impl NextSegment {
+    pub(crate) fn sequence(&self) -> u64 {
+        self.0.sequence
+    }
+}
+
+/// Makes the first segment of a store. The file and its name are durable when this returns.
+pub(crate) fn create_first(
+    disk: &dyn Disk,
+    store_id: u64,
+    size_bytes: u64,
+    sequence: u64,
+) -> io::Result<()> {
+    create_segment(disk, store_id, sequence, 0, size_bytes).map(drop)
+}
+
+fn create_segment(
+    disk: &dyn Disk,
+    store_id: u64,
+    sequence: u64,
+    version: u64,
+    size_bytes: u64,
+) -> io::Result<OpenSegment> {
+    let header = SegmentHeader {
+        store_id,
+        sequence,
+        size_bytes: segment::round_size(size_bytes),
+        version,
+    };
+    let file = segment::create(disk, &header)?;
+    Ok(OpenSegment {
+        file,
+        sequence,
+        size_bytes: header.size_bytes,
+        end: segment::first_group_offset(),
+    })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,1 @@
+//! Damage at every kind of place.
