@@ -1,0 +1,108 @@
+//! The embedded store as a backend.
+
+use std::{
+    fmt, io,
+    path::Path,
+    sync::{Arc, Mutex, PoisonError, mpsc},
+};
+
+use dgen_backend::{
+    Error,
+    backend::{Backend, BackendTransaction},
+    env::Env,
+};
+
+use crate::{
+    OpenError,
+    commit::Committer,
+    published::{Current, Published},
+    shared::{CommitPath, Shared},
+    store::{Base as _, RedbStore},
+    transaction::LocalTransaction,
+    watches::Watches,
+};
+
+/// The embedded backend: one store, on disk or in memory. Dropping the last
+/// [`Database`](dgen_backend::Database) over it closes the store, and waits until that is done.
+pub struct LocalBackend {
+    shared: Arc<Shared>,
+    /// Ends when the committer's thread has closed the store.
+    closed: Mutex<Option<mpsc::Receiver<()>>>,
+}
+
+impl LocalBackend {
+    /// A backend over an open store, whose commits are made on a thread of their own.
+    pub(crate) fn with_thread(store: RedbStore, env: Env, path: &Path) -> Result<Self, OpenError> {
+        let (current, watches) = parts(&store, path)?;
+        let committer =
+            Committer::new(store, Arc::clone(&current), Arc::clone(&watches), env.clone());
+        let (sender, requests) = mpsc::channel();
+        let (is_closed, closed) = mpsc::channel();
+        env.spawn_thread("dgen-commit", move || {
+            committer.run(&requests);
+            drop(is_closed);
+        })
+        .map_err(|error: io::Error| OpenError::from_io(path, error))?;
+        let path = CommitPath::Thread(Mutex::new(Some(sender)));
+        Ok(Self {
+            shared: Arc::new(Shared::new(current, watches, env, path)),
+            closed: Mutex::new(Some(closed)),
+        })
+    }
+
+    /// A backend over a store that flushes nothing, whose commits are made by their callers.
+    pub(crate) fn inline(store: RedbStore, env: Env, path: &Path) -> Result<Self, OpenError> {
+        let (current, watches) = parts(&store, path)?;
+        let committer =
+            Committer::new(store, Arc::clone(&current), Arc::clone(&watches), env.clone());
+        let path = CommitPath::Inline(Mutex::new(Some(committer)));
+        Ok(Self {
+            shared: Arc::new(Shared::new(current, watches, env, path)),
+            closed: Mutex::new(None),
+        })
+    }
+}
+
+fn parts(store: &RedbStore, path: &Path) -> Result<(Arc<Current>, Arc<Watches>), OpenError> {
+    let snapshot = store.snapshot().map_err(|error| OpenError::from_store(path, error))?;
+    let published = Published {
+        version: store.version(),
+        snapshot,
+    };
+    Ok((Arc::new(Current::new(published)), Arc::default()))
+}
+
+impl Backend for LocalBackend {
+    fn name(&self) -> &'static str {
+        "local"
+    }
+
+    fn begin(&self) -> Result<Box<dyn BackendTransaction>, Error> {
+        Ok(Box::new(LocalTransaction::new(Arc::clone(&self.shared))))
+    }
+
+    fn env(&self) -> &Env {
+        &self.shared.env
+    }
+
+    /// A commit's answer is lost only with the store itself.
+    fn can_lose_commit_answer(&self) -> bool {
+        false
+    }
+}
+
+impl Drop for LocalBackend {
+    fn drop(&mut self) {
+        self.shared.close();
+        if let Some(closed) = self.closed.get_mut().unwrap_or_else(PoisonError::into_inner).take() {
+            // Nothing is ever sent: it ends with the thread.
+            let _ = closed.recv();
+        }
+    }
+}
+
+impl fmt::Debug for LocalBackend {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("LocalBackend")
+    }
+}

@@ -1,0 +1,235 @@
+//! Which keys were written in the last seconds, and at which version: whether a transaction may
+//! still commit.
+//!
+//! Each group of commits adds one run: its keys, sorted, and the ranges it cleared. Sixteen runs
+//! of one tier are merged into a run of the next, so that a check looks at a few dozen sorted runs
+//! whatever the rate of commits. Runs older than a transaction may be are dropped whole.
+
+use std::{
+    collections::BTreeMap,
+    ops::Bound::{Excluded, Included, Unbounded},
+    time::{Duration, Instant},
+};
+
+use bytes::Bytes;
+
+use crate::span::Span;
+
+/// So many runs of a tier become one of the next.
+const TIER_RUNS: usize = 16;
+
+/// The recent writes of all transactions.
+#[derive(Debug)]
+pub(crate) struct Conflicts {
+    /// How long a run is kept.
+    window: Duration,
+    /// The newest runs are in the first tier; within a tier the oldest run is first.
+    tiers: Vec<Vec<Run>>,
+    /// What was written at or before this version is no longer known.
+    forgotten: u64,
+}
+
+/// What a check found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// Nothing that was read has been written since.
+    Clean,
+    /// Something that was read has been written since.
+    Conflict,
+    /// The transaction read before the oldest write that is known.
+    TooOld,
+}
+
+impl Conflicts {
+    pub(crate) fn new(window: Duration, version: u64) -> Self {
+        Self {
+            window,
+            tiers: Vec::new(),
+            forgotten: version,
+        }
+    }
+
+    /// Whether any of `reads`, seen at `read_version`, was written since.
+    pub(crate) fn check(&self, read_version: u64, reads: &[Span]) -> Verdict {
+        if reads.is_empty() {
+            return Verdict::Clean;
+        }
+        if read_version < self.forgotten {
+            return Verdict::TooOld;
+        }
+        let newer = self.tiers.iter().flatten().filter(|run| run.newest > read_version);
+        for run in newer {
+            if reads.iter().any(|span| run.is_written_since(span, read_version)) {
+                return Verdict::Conflict;
+            }
+        }
+        Verdict::Clean
+    }
+
+    /// Adds the writes of the group committed as `version` at `now`.
+    pub(crate) fn add(&mut self, writes: GroupWrites, version: u64, now: Instant) {
+        self.forget(now);
+        let run = writes.into_run(version, now);
+        self.push(0, run);
+    }
+
+    fn push(&mut self, tier: usize, run: Run) {
+        if self.tiers.len() == tier {
+            self.tiers.push(Vec::new());
+        }
+        self.tiers[tier].push(run);
+        if self.tiers[tier].len() == TIER_RUNS {
+            let merged = Run::merge(self.tiers[tier].drain(..));
+            self.push(tier + 1, merged);
+        }
+    }
+
+    fn forget(&mut self, now: Instant) {
+        for tier in &mut self.tiers {
+            while let Some(run) = tier.first()
+                && now.saturating_duration_since(run.newest_at) > self.window
+            {
+                self.forgotten = self.forgotten.max(run.newest);
+                tier.remove(0);
+            }
+        }
+    }
+}
+
+/// The writes of a group as it is put together: later transactions of a group conflict with
+/// earlier ones.
+#[derive(Debug, Default)]
+pub(crate) struct GroupWrites {
+    keys: BTreeMap<Bytes, ()>,
+    ranges: Vec<(Bytes, Bytes)>,
+}
+
+impl GroupWrites {
+    pub(crate) fn add(&mut self, span: Span) {
+        match span {
+            Span::Key(key) => drop(self.keys.insert(key, ())),
+            Span::Range(begin, end) => self.ranges.push((begin, end)),
+        }
+    }
+
+    pub(crate) fn touches(&self, span: &Span) -> bool {
+        match span {
+            Span::Key(key) => {
+                self.keys.contains_key(key)
+                    || self.ranges.iter().any(|(begin, end)| begin <= key && key < end)
+            }
+            Span::Range(begin, end) if begin < end => {
+                self.keys.range(begin.clone()..end.clone()).next().is_some()
+                    || self.ranges.iter().any(|(first, last)| first < end && begin < last)
+            }
+            Span::Range(..) => false,
+        }
+    }
+
+    fn into_run(self, version: u64, now: Instant) -> Run {
+        let keys = self.keys.into_keys().map(|key| (key, version)).collect();
+        let mut steps = Steps::default();
+        for (begin, end) in self.ranges {
+            steps.raise(begin, end, version);
+        }
+        Run {
+            keys,
+            steps,
+            newest: version,
+            newest_at: now,
+        }
+    }
+}
+
+/// The writes of one group, or of several.
+#[derive(Debug)]
+struct Run {
+    /// Each key once, sorted, with the newest version that wrote it.
+    keys: Vec<(Bytes, u64)>,
+    steps: Steps,
+    newest: u64,
+    newest_at: Instant,
+}
+
+impl Run {
+    fn is_written_since(&self, span: &Span, version: u64) -> bool {
+        match span {
+            Span::Key(key) => {
+                let found = self.keys.binary_search_by(|(written, _)| written.cmp(key));
+                found.is_ok_and(|index| self.keys[index].1 > version)
+                    || self.steps.newest_at(key) > version
+            }
+            Span::Range(begin, end) => {
+                let first = self.keys.partition_point(|(written, _)| written < begin);
+                let mut inside = self.keys[first..].iter().take_while(|(written, _)| written < end);
+                inside.any(|(_, written_at)| *written_at > version)
+                    || self.steps.newest_in(begin, end) > version
+            }
+        }
+    }
+
+    fn merge(runs: impl Iterator<Item = Run>) -> Run {
+        let mut runs = runs;
+        let mut merged = runs.next().expect("a tier is merged when it is full");
+        let mut keys: BTreeMap<Bytes, u64> = merged.keys.into_iter().collect();
+        for run in runs {
+            // Runs come oldest first, so a later version replaces an earlier one.
+            keys.extend(run.keys);
+            for (begin, end, version) in run.steps.ranges() {
+                merged.steps.raise(begin, end, version);
+            }
+            merged.newest = run.newest;
+            merged.newest_at = run.newest_at;
+        }
+        merged.keys = keys.into_iter().collect();
+        merged
+    }
+}
+
+/// A version for every key: each entry holds from its key to the next entry's. 0 is none.
+#[derive(Debug, Default)]
+struct Steps(BTreeMap<Bytes, u64>);
+
+impl Steps {
+    /// Gives every key from `begin` to `end` at least `version`; versions come in growing order.
+    fn raise(&mut self, begin: Bytes, end: Bytes, version: u64) {
+        if begin >= end {
+            return;
+        }
+        let behind = self.newest_at(&end);
+        let inside: Vec<Bytes> =
+            self.0.range(begin.clone()..end.clone()).map(|(key, _)| key.clone()).collect();
+        for key in inside {
+            self.0.remove(&key);
+        }
+        self.0.insert(begin, version);
+        self.0.insert(end, behind);
+    }
+
+    fn newest_at(&self, key: &[u8]) -> u64 {
+        let mut before = self.0.range::<[u8], _>((Unbounded, Included(key)));
+        before.next_back().map_or(0, |(_, version)| *version)
+    }
+
+    fn newest_in(&self, begin: &[u8], end: &[u8]) -> u64 {
+        if begin >= end {
+            return 0;
+        }
+        let inside = self.0.range::<[u8], _>((Excluded(begin), Excluded(end)));
+        inside.map(|(_, version)| *version).fold(self.newest_at(begin), u64::max)
+    }
+
+    /// The ranges that have a version.
+    fn ranges(self) -> Vec<(Bytes, Bytes, u64)> {
+        let mut ranges = Vec::new();
+        let mut entries = self.0.into_iter().peekable();
+        while let Some((begin, version)) = entries.next() {
+            if version > 0
+                && let Some((end, _)) = entries.peek()
+            {
+                ranges.push((begin, end.clone(), version));
+            }
+        }
+        ranges
+    }
+}

@@ -1,0 +1,150 @@
+//! The newest state that transactions may read, and who reads an older one.
+//!
+//! A snapshot keeps the pages of its state from being used again. So a transaction holds its
+//! snapshot in a slot that is emptied once the transaction is too old to read, whether anyone still
+//! holds the transaction or not.
+
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Mutex, PoisonError, RwLock, Weak},
+    time::Instant,
+};
+
+use dgen_backend::{Error, limits::TRANSACTION_AGE_MAX};
+
+use crate::store::{Base, RedbStore};
+
+/// The stored part of a state.
+pub(crate) type Snapshot = <RedbStore as Base>::Snapshot;
+
+/// A state of the store.
+pub(crate) struct Published {
+    pub(crate) version: u64,
+    pub(crate) snapshot: Snapshot,
+}
+
+/// The newest state, or why there is none.
+pub(crate) struct Current {
+    newest: RwLock<Result<Arc<Published>, Arc<str>>>,
+    /// The slots that hold a state, oldest first.
+    taken: Mutex<VecDeque<(Instant, Weak<Slot>)>>,
+}
+
+/// Where one transaction keeps the state that it reads.
+#[derive(Default)]
+pub(crate) struct Slot(Mutex<Held>);
+
+#[derive(Default)]
+enum Held {
+    #[default]
+    Nothing,
+    State(Arc<Published>, Instant),
+    TooOld,
+    Closed(Arc<str>),
+}
+
+impl Current {
+    pub(crate) fn new(published: Published) -> Self {
+        Self {
+            newest: RwLock::new(Ok(Arc::new(published))),
+            taken: Mutex::default(),
+        }
+    }
+
+    pub(crate) fn newest(&self) -> Result<Arc<Published>, Error> {
+        let newest = self.newest.read().unwrap_or_else(PoisonError::into_inner);
+        newest.clone().map_err(|reason| Error::Closed { reason })
+    }
+
+    /// Makes `published` the newest, and takes the states of transactions that are too old at
+    /// `now`.
+    pub(crate) fn publish(&self, published: Published, now: Instant) {
+        let old = {
+            let mut newest = self.newest.write().unwrap_or_else(PoisonError::into_inner);
+            match &mut *newest {
+                Ok(newest) => Some(std::mem::replace(newest, Arc::new(published))),
+                Err(_closed) => None,
+            }
+        };
+        drop(old);
+        self.reap(now);
+    }
+
+    /// Ends every read: the store is closed. The first reason stays.
+    pub(crate) fn close(&self, reason: &Arc<str>) {
+        {
+            let mut newest = self.newest.write().unwrap_or_else(PoisonError::into_inner);
+            if newest.is_ok() {
+                *newest = Err(Arc::clone(reason));
+            }
+        }
+        let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        for (_, slot) in taken.drain(..) {
+            if let Some(slot) = slot.upgrade() {
+                slot.replace(Held::Closed(Arc::clone(reason)));
+            }
+        }
+    }
+
+    /// The state that the transaction of `slot` reads: the newest, at its first read.
+    pub(crate) fn read(&self, slot: &Arc<Slot>, now: Instant) -> Result<Arc<Published>, Error> {
+        let mut held = slot.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*held {
+            Held::State(state, since) => {
+                if now.saturating_duration_since(*since) > TRANSACTION_AGE_MAX {
+                    *held = Held::TooOld;
+                    return Err(Error::TransactionTooOld);
+                }
+                Ok(Arc::clone(state))
+            }
+            Held::TooOld => Err(Error::TransactionTooOld),
+            Held::Closed(reason) => Err(Error::Closed {
+                reason: Arc::clone(reason),
+            }),
+            Held::Nothing => {
+                let newest = self.newest()?;
+                *held = Held::State(Arc::clone(&newest), now);
+                drop(held);
+                self.reap(now);
+                let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
+                taken.push_back((now, Arc::downgrade(slot)));
+                Ok(newest)
+            }
+        }
+    }
+
+    fn reap(&self, now: Instant) {
+        let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        while let Some((since, slot)) = taken.front() {
+            let slot = slot.upgrade();
+            let is_too_old = now.saturating_duration_since(*since) > TRANSACTION_AGE_MAX;
+            match slot {
+                Some(slot) if is_too_old => slot.replace(Held::TooOld),
+                Some(_) => return,
+                None => {}
+            }
+            taken.pop_front();
+        }
+    }
+}
+
+impl Slot {
+    /// Lets go of the state.
+    pub(crate) fn release(&self) {
+        self.replace(Held::TooOld);
+    }
+
+    /// When the transaction first read, and what version, if it did and is not too old.
+    pub(crate) fn read_at(&self) -> Option<(Instant, u64)> {
+        match &*self.0.lock().unwrap_or_else(PoisonError::into_inner) {
+            Held::State(state, since) => Some((*since, state.version)),
+            Held::Nothing | Held::TooOld | Held::Closed(_) => None,
+        }
+    }
+
+    fn replace(&self, held: Held) {
+        let old =
+            std::mem::replace(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner), held);
+        drop(old);
+    }
+}

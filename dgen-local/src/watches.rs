@@ -1,0 +1,144 @@
+//! Who waits for which key.
+//!
+//! A watch is registered once its transaction has committed, under the lock that firing takes, and
+//! compares what the transaction saw with what is there now: a change in between fires it at once,
+//! so none is lost.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, AtomicUsize, Ordering},
+    },
+};
+
+use bytes::Bytes;
+use dgen_backend::Error;
+use tokio::sync::oneshot;
+
+use crate::span::Span;
+
+/// FoundationDB's default.
+pub(crate) const WATCHES_MAX: usize = 10_000;
+
+/// All watches of a store.
+#[derive(Debug, Default)]
+pub(crate) struct Watches {
+    /// Those made, registered or not.
+    count: AtomicUsize,
+    next_id: AtomicU64,
+    by_key: Mutex<BTreeMap<Bytes, HashMap<u64, oneshot::Sender<()>>>>,
+}
+
+/// A watch that its transaction has not committed yet.
+#[derive(Debug)]
+pub(crate) struct PendingWatch {
+    pub(crate) key: Bytes,
+    /// What the transaction saw; `None` if it could not see the value, being stamped.
+    pub(crate) seen: Option<Option<Bytes>>,
+    id: u64,
+    fire: oneshot::Sender<()>,
+}
+
+/// The waiting end. Dropping it removes the watch.
+#[derive(Debug)]
+pub(crate) struct Waiter {
+    watches: Arc<Watches>,
+    key: Bytes,
+    id: u64,
+    fired: oneshot::Receiver<()>,
+}
+
+impl Watches {
+    /// A watch on `key`, whose value was `seen`.
+    pub(crate) fn make(
+        self: &Arc<Self>,
+        key: Bytes,
+        seen: Option<Option<Bytes>>,
+    ) -> Result<(PendingWatch, Waiter), Error> {
+        if self.count.fetch_add(1, Ordering::Relaxed) >= WATCHES_MAX {
+            self.count.fetch_sub(1, Ordering::Relaxed);
+            return Err(Error::TooManyWatches { limit: WATCHES_MAX });
+        }
+        let id = self.next_id.fetch_add(1, Ordering::Relaxed);
+        let (fire, fired) = oneshot::channel();
+        let waiter = Waiter {
+            watches: Arc::clone(self),
+            key: key.clone(),
+            id,
+            fired,
+        };
+        Ok((PendingWatch { key, seen, id, fire }, waiter))
+    }
+
+    /// Arms `watches`, or fires those whose key has another value by now: `current` reads it, and
+    /// sees at least every group whose firing has begun.
+    pub(crate) fn arm(
+        &self,
+        watches: Vec<PendingWatch>,
+        current: impl Fn(&[u8]) -> Option<Option<Bytes>>,
+    ) {
+        let mut by_key = self.by_key.lock().unwrap_or_else(PoisonError::into_inner);
+        for watch in watches {
+            // An early answer is allowed, a lost one is not: in doubt, fire.
+            if watch.seen.is_none() || watch.seen != current(&watch.key) {
+                let _ = watch.fire.send(());
+            } else if !watch.fire.is_closed() {
+                by_key.entry(watch.key).or_default().insert(watch.id, watch.fire);
+            }
+        }
+    }
+
+    /// Fires every watch on what was written.
+    pub(crate) fn fire<'a>(&self, written: impl Iterator<Item = &'a Span>) {
+        let mut by_key = self.by_key.lock().unwrap_or_else(PoisonError::into_inner);
+        if by_key.is_empty() {
+            return;
+        }
+        for span in written {
+            match span {
+                Span::Key(key) => fire_all(by_key.remove(key)),
+                Span::Range(begin, end) if begin < end => {
+                    let inside = by_key.range(begin.clone()..end.clone());
+                    let keys: Vec<Bytes> = inside.map(|(key, _)| key.clone()).collect();
+                    for key in keys {
+                        fire_all(by_key.remove(&key));
+                    }
+                }
+                Span::Range(..) => {}
+            }
+        }
+    }
+
+    /// Ends every watch without an answer: the store is closed.
+    pub(crate) fn close(&self) {
+        self.by_key.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+}
+
+fn fire_all(watches: Option<HashMap<u64, oneshot::Sender<()>>>) {
+    for (_, fire) in watches.into_iter().flatten() {
+        // Whoever waited may be gone.
+        let _ = fire.send(());
+    }
+}
+
+impl Waiter {
+    /// Waits for the watch to fire; `Err` if it never will.
+    pub(crate) async fn wait(mut self) -> Result<(), oneshot::error::RecvError> {
+        (&mut self.fired).await
+    }
+}
+
+impl Drop for Waiter {
+    fn drop(&mut self) {
+        self.watches.count.fetch_sub(1, Ordering::Relaxed);
+        let mut by_key = self.watches.by_key.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(watches) = by_key.get_mut(&self.key) {
+            watches.remove(&self.id);
+            if watches.is_empty() {
+                by_key.remove(&self.key);
+            }
+        }
+    }
+}
