@@ -9,7 +9,7 @@ use dgen_backend::{Error, KeyPreview, KeyRange, Transaction, tuple::Subspace};
 use crate::{
     diff::CHUNK_SIZE_MAX_BYTES,
     error::{Damage, LoadError},
-    keys::{self, Part, Path},
+    keys::{self, Part},
 };
 
 /// Writes `bytes` below `base`, in place of what was there: at `(base, "t", 0)` and so on, 100,000
@@ -47,10 +47,11 @@ pub fn write_chunks(tx: &Transaction, base: &Subspace, bytes: &[u8]) -> Result<(
 /// # Cancel safety
 /// Safe: it only reads.
 pub async fn read_chunks(tx: &Transaction, base: &Subspace) -> Result<Option<Bytes>, LoadError> {
-    let prefix = chunks_prefix(base);
-    let rows = tx.collect_range(KeyRange::prefix(&prefix)).await?;
+    let chunks = chunks(base);
+    let rows = tx.collect_range(KeyRange::subspace(&chunks)).await?;
     for (expected, row) in (0..).zip(&rows) {
-        if keys::part(&row.key, prefix.len()) != Some((Part::Int(expected), row.key.len())) {
+        if keys::part(&row.key, chunks.bytes().len()) != Some((Part::Int(expected), row.key.len()))
+        {
             return Err(LoadError::Damaged {
                 base: KeyPreview::new(base.bytes()).to_string(),
                 path: keys::describe(&[]),
@@ -75,7 +76,7 @@ pub async fn read_chunks(tx: &Transaction, base: &Subspace) -> Result<Option<Byt
 /// # Errors
 /// Those of the transaction.
 pub fn clear_chunks(tx: &Transaction, base: &Subspace) -> Result<(), Error> {
-    tx.clear_range(&KeyRange::prefix(&chunks_prefix(base)))
+    tx.clear_range(&KeyRange::subspace(&chunks(base)))
 }
 
 /// The key of the first chunk below `base`: the one to watch. Every [`write_chunks`] sets it.
@@ -84,15 +85,10 @@ pub fn first_chunk_key(base: &Subspace) -> Vec<u8> {
     chunk_key(base, 0)
 }
 
-fn chunks_prefix(base: &Subspace) -> Vec<u8> {
-    let mut path = Path::default();
-    path.tag(keys::TERM);
-    [base.bytes(), &path.to_key()].concat()
+fn chunks(base: &Subspace) -> Subspace {
+    base.subspace(&[keys::TERM].as_slice())
 }
 
 fn chunk_key(base: &Subspace, number: u64) -> Vec<u8> {
-    let mut path = Path::default();
-    path.tag(keys::TERM);
-    path.chunk(number);
-    [base.bytes(), &path.to_key()].concat()
+    chunks(base).pack(&number)
 }

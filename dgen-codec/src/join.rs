@@ -34,6 +34,9 @@ pub(crate) fn join(rows: &[Row<'_>]) -> Result<(Vec<u8>, Shape), DamagedAt> {
         bytes: Vec::with_capacity(rows.iter().map(|row| row.value.len() + 16).sum()),
     };
     let shape = join.value(0, 0)?;
+    if join.next < rows.len() {
+        return Err(join.damaged(Damage::UnknownKey));
+    }
     Ok((join.bytes, shape))
 }
 
@@ -200,10 +203,10 @@ impl<'a> Join<'a> {
         }
     }
 
-    /// The next row, if its key begins with `prefix`.
+    /// The next row, if its key begins with the elements of `prefix`.
     fn row_below(&self, prefix: &[u8]) -> Option<Row<'a>> {
         let row = *self.rows.get(self.next)?;
-        row.key.starts_with(prefix).then_some(row)
+        keys::is_below(row.key, prefix).then_some(row)
     }
 
     /// Leaves room for the count, which is known at the end.

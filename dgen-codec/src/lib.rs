@@ -21,3 +21,6 @@ pub use crate::{
     state::{Loaded, Version, Written, clear, load, store, version, version_key},
     stored::Stored,
 };
+
+#[cfg(test)]
+mod tests;
