@@ -34,8 +34,12 @@ impl LocalBackend {
     /// A backend over an open store, whose commits are made on a thread of their own.
     pub(crate) fn with_thread(store: RedbStore, env: Env, path: &Path) -> Result<Self, OpenError> {
         let (current, watches) = parts(&store, path)?;
-        let committer =
-            Committer::new(store, Arc::clone(&current), Arc::clone(&watches), env.clone());
+        let committer = Committer::new(
+            store,
+            Arc::clone(&current),
+            Arc::clone(&watches),
+            env.clone(),
+        );
         let (sender, requests) = mpsc::channel();
         let (is_closed, closed) = mpsc::channel();
         env.spawn_thread("dgen-commit", move || {
@@ -53,8 +57,12 @@ impl LocalBackend {
     /// A backend over a store that flushes nothing, whose commits are made by their callers.
     pub(crate) fn inline(store: RedbStore, env: Env, path: &Path) -> Result<Self, OpenError> {
         let (current, watches) = parts(&store, path)?;
-        let committer =
-            Committer::new(store, Arc::clone(&current), Arc::clone(&watches), env.clone());
+        let committer = Committer::new(
+            store,
+            Arc::clone(&current),
+            Arc::clone(&watches),
+            env.clone(),
+        );
         let path = CommitPath::Inline(Mutex::new(Some(committer)));
         Ok(Self {
             shared: Arc::new(Shared::new(current, watches, env, path)),
@@ -64,7 +72,9 @@ impl LocalBackend {
 }
 
 fn parts(store: &RedbStore, path: &Path) -> Result<(Arc<Current>, Arc<Watches>), OpenError> {
-    let snapshot = store.snapshot().map_err(|error| OpenError::from_store(path, error))?;
+    let snapshot = store
+        .snapshot()
+        .map_err(|error| OpenError::from_store(path, error))?;
     let published = Published {
         version: store.version(),
         snapshot,
@@ -94,7 +104,12 @@ impl Backend for LocalBackend {
 impl Drop for LocalBackend {
     fn drop(&mut self) {
         self.shared.close();
-        if let Some(closed) = self.closed.get_mut().unwrap_or_else(PoisonError::into_inner).take() {
+        if let Some(closed) = self
+            .closed
+            .get_mut()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take()
+        {
             // Nothing is ever sent: it ends with the thread.
             let _ = closed.recv();
         }

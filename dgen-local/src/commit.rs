@@ -115,7 +115,9 @@ impl Committer {
     pub(crate) fn commit_one(&mut self, request: Request) -> Outcome {
         let (done, mut outcome) = oneshot::channel();
         self.commit(vec![Waiting { request, done }]);
-        outcome.try_recv().expect("a commit answers every request before it returns")
+        outcome
+            .try_recv()
+            .expect("a commit answers every request before it returns")
     }
 
     pub(crate) fn close(&mut self, reason: &str) {
@@ -309,7 +311,9 @@ fn add(writes: &mut WriteSet, key: &Bytes, delta: i64, base: &Snapshot) -> Resul
 
 fn settle(writes: WriteSet) -> Vec<Write> {
     let (cleared, values) = writes.into_settled();
-    let cleared = cleared.into_iter().map(|(begin, end)| Write::ClearRange { begin, end });
+    let cleared = cleared
+        .into_iter()
+        .map(|(begin, end)| Write::ClearRange { begin, end });
     let values = values.into_iter().map(|(key, value)| match value {
         Some(value) => Write::Set { key, value },
         None => Write::Clear { key },

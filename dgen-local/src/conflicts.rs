@@ -57,9 +57,16 @@ impl Conflicts {
         if read_version < self.forgotten {
             return Verdict::TooOld;
         }
-        let newer = self.tiers.iter().flatten().filter(|run| run.newest > read_version);
+        let newer = self
+            .tiers
+            .iter()
+            .flatten()
+            .filter(|run| run.newest > read_version);
         for run in newer {
-            if reads.iter().any(|span| run.is_written_since(span, read_version)) {
+            if reads
+                .iter()
+                .any(|span| run.is_written_since(span, read_version))
+            {
                 return Verdict::Conflict;
             }
         }
@@ -116,11 +123,17 @@ impl GroupWrites {
         match span {
             Span::Key(key) => {
                 self.keys.contains_key(key)
-                    || self.ranges.iter().any(|(begin, end)| begin <= key && key < end)
+                    || self
+                        .ranges
+                        .iter()
+                        .any(|(begin, end)| begin <= key && key < end)
             }
             Span::Range(begin, end) if begin < end => {
                 self.keys.range(begin.clone()..end.clone()).next().is_some()
-                    || self.ranges.iter().any(|(first, last)| first < end && begin < last)
+                    || self
+                        .ranges
+                        .iter()
+                        .any(|(first, last)| first < end && begin < last)
             }
             Span::Range(..) => false,
         }
@@ -161,7 +174,9 @@ impl Run {
             }
             Span::Range(begin, end) => {
                 let first = self.keys.partition_point(|(written, _)| written < begin);
-                let mut inside = self.keys[first..].iter().take_while(|(written, _)| written < end);
+                let mut inside = self.keys[first..]
+                    .iter()
+                    .take_while(|(written, _)| written < end);
                 inside.any(|(_, written_at)| *written_at > version)
                     || self.steps.newest_in(begin, end) > version
             }
@@ -197,8 +212,11 @@ impl Steps {
             return;
         }
         let behind = self.newest_at(&end);
-        let inside: Vec<Bytes> =
-            self.0.range(begin.clone()..end.clone()).map(|(key, _)| key.clone()).collect();
+        let inside: Vec<Bytes> = self
+            .0
+            .range(begin.clone()..end.clone())
+            .map(|(key, _)| key.clone())
+            .collect();
         for key in inside {
             self.0.remove(&key);
         }
@@ -216,7 +234,9 @@ impl Steps {
             return 0;
         }
         let inside = self.0.range::<[u8], _>((Excluded(begin), Excluded(end)));
-        inside.map(|(_, version)| *version).fold(self.newest_at(begin), u64::max)
+        inside
+            .map(|(_, version)| *version)
+            .fold(self.newest_at(begin), u64::max)
     }
 
     /// The ranges that have a version.

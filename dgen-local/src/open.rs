@@ -98,7 +98,11 @@ impl Options {
     pub fn open(&self, path: impl AsRef<Path>) -> Result<Database, OpenError> {
         let path = path.as_ref();
         let store = RedbStore::open(path, &self.store_options())?;
-        Ok(Database::new(LocalBackend::with_thread(store, self.env.clone(), path)?))
+        Ok(Database::new(LocalBackend::with_thread(
+            store,
+            self.env.clone(),
+            path,
+        )?))
     }
 
     /// Opens the store on `disk`, with no lock: for tests that crash the disk and benchmarks that
@@ -109,7 +113,11 @@ impl Options {
     pub fn open_on(&self, disk: Arc<dyn Disk>) -> Result<Database, OpenError> {
         let path = disk.path("");
         let store = RedbStore::open_on(disk, &self.store_options())?;
-        Ok(Database::new(LocalBackend::with_thread(store, self.env.clone(), &path)?))
+        Ok(Database::new(LocalBackend::with_thread(
+            store,
+            self.env.clone(),
+            &path,
+        )?))
     }
 
     /// As [`in_memory`], with these options.
@@ -120,7 +128,11 @@ impl Options {
         let path = Path::new("memory");
         let store = RedbStore::in_memory(&self.store_options())
             .map_err(|error| OpenError::from_store(path, error))?;
-        Ok(Database::new(LocalBackend::inline(store, self.env.clone(), path)?))
+        Ok(Database::new(LocalBackend::inline(
+            store,
+            self.env.clone(),
+            path,
+        )?))
     }
 
     fn store_options(&self) -> StoreOptions {

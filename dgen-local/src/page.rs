@@ -4,8 +4,8 @@ use bytes::Bytes;
 use dgen_backend::{Error, KeyPreview, KeyValue, RangePage, RangeRead};
 
 use crate::{
-    span::after,
     published::Snapshot,
+    span::after,
     store::{BaseSnapshot as _, RangeRequest, RangeRows},
     write_set::{WriteSet, Written, sum},
 };
@@ -94,11 +94,7 @@ fn check_readable(writes: &WriteSet, covered: Covered) -> Result<Covered, Error>
 type Part = (Bytes, Bytes);
 
 /// The part of `left` that `fetched` covers, and the part behind it.
-fn split(
-    left: &Part,
-    fetched: &RangeRows,
-    is_reverse: bool,
-) -> (Part, Option<Part>) {
+fn split(left: &Part, fetched: &RangeRows, is_reverse: bool) -> (Part, Option<Part>) {
     let (begin, end) = left.clone();
     match fetched.rows.last().filter(|_| fetched.has_more) {
         None => ((begin, end), None),

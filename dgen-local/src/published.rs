@@ -143,8 +143,10 @@ impl Slot {
     }
 
     fn replace(&self, held: Held) {
-        let old =
-            std::mem::replace(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner), held);
+        let old = std::mem::replace(
+            &mut *self.0.lock().unwrap_or_else(PoisonError::into_inner),
+            held,
+        );
         drop(old);
     }
 }

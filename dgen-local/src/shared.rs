@@ -79,7 +79,10 @@ impl Shared {
                 drop(sender.lock().unwrap_or_else(PoisonError::into_inner).take());
             }
             CommitPath::Inline(committer) => {
-                let committer = committer.lock().unwrap_or_else(PoisonError::into_inner).take();
+                let committer = committer
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .take();
                 if let Some(mut committer) = committer {
                     committer.close("it was closed by its owner");
                 }
@@ -88,8 +91,11 @@ impl Shared {
     }
 
     fn closed(&self) -> Error {
-        self.current.newest().err().unwrap_or_else(|| Error::Closed {
-            reason: "it was closed by its owner".into(),
-        })
+        self.current
+            .newest()
+            .err()
+            .unwrap_or_else(|| Error::Closed {
+                reason: "it was closed by its owner".into(),
+            })
     }
 }

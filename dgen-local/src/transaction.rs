@@ -169,7 +169,10 @@ impl BackendTransaction for LocalTransaction {
             Err(Error::Unreadable { .. }) => None,
             Err(error) => return Err(error),
         };
-        let (pending, waiter) = self.shared.watches.make(Bytes::copy_from_slice(key), seen)?;
+        let (pending, waiter) = self
+            .shared
+            .watches
+            .make(Bytes::copy_from_slice(key), seen)?;
         self.work().watches.push(pending);
         let shared = Arc::clone(&self.shared);
         let key = KeyPreview::new(key);

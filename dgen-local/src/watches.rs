@@ -68,7 +68,15 @@ impl Watches {
             id,
             fired,
         };
-        Ok((PendingWatch { key, seen, id, fire }, waiter))
+        Ok((
+            PendingWatch {
+                key,
+                seen,
+                id,
+                fire,
+            },
+            waiter,
+        ))
     }
 
     /// Arms `watches`, or fires those whose key has another value by now: `current` reads it, and
@@ -84,7 +92,10 @@ impl Watches {
             if watch.seen.is_none() || watch.seen != current(&watch.key) {
                 let _ = watch.fire.send(());
             } else if !watch.fire.is_closed() {
-                by_key.entry(watch.key).or_default().insert(watch.id, watch.fire);
+                by_key
+                    .entry(watch.key)
+                    .or_default()
+                    .insert(watch.id, watch.fire);
             }
         }
     }
@@ -112,7 +123,10 @@ impl Watches {
 
     /// Ends every watch without an answer: the store is closed.
     pub(crate) fn close(&self) {
-        self.by_key.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        self.by_key
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clear();
     }
 }
 
@@ -133,7 +147,11 @@ impl Waiter {
 impl Drop for Waiter {
     fn drop(&mut self) {
         self.watches.count.fetch_sub(1, Ordering::Relaxed);
-        let mut by_key = self.watches.by_key.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut by_key = self
+            .watches
+            .by_key
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         if let Some(watches) = by_key.get_mut(&self.key) {
             watches.remove(&self.id);
             if watches.is_empty() {

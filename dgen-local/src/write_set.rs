@@ -50,8 +50,11 @@ impl WriteSet {
             return;
         }
         let inside = (Included(&begin), Excluded(&end));
-        let doomed: Vec<Bytes> =
-            self.entries.range::<Bytes, _>(inside).map(|(key, _)| key.clone()).collect();
+        let doomed: Vec<Bytes> = self
+            .entries
+            .range::<Bytes, _>(inside)
+            .map(|(key, _)| key.clone())
+            .collect();
         for key in doomed {
             self.entries.remove(&key);
         }
@@ -103,7 +106,9 @@ impl WriteSet {
         } else {
             (Included(begin), Excluded(end))
         };
-        self.entries.range::<[u8], _>(bounds).filter(move |_| !is_empty)
+        self.entries
+            .range::<[u8], _>(bounds)
+            .filter(move |_| !is_empty)
     }
 
     /// A place between `begin` and `end` where a key set by versionstamp may land.
@@ -115,16 +120,21 @@ impl WriteSet {
     }
 
     fn lands_at(&self, key: &[u8]) -> bool {
-        self.landings.iter().any(|(first, last)| &first[..] <= key && key < &last[..])
+        self.landings
+            .iter()
+            .any(|(first, last)| &first[..] <= key && key < &last[..])
     }
 
     /// The writes in an order in which they can be applied: ranges, then keys. For a set in which
     /// nothing is left to be added or stamped.
     pub(crate) fn into_settled(self) -> (Vec<(Bytes, Bytes)>, Vec<(Bytes, Option<Bytes>)>) {
-        let values = self.entries.into_iter().filter_map(|(key, written)| match written {
-            Written::Value(value) => Some((key, value)),
-            Written::Added(_) | Written::Stamped => None,
-        });
+        let values = self
+            .entries
+            .into_iter()
+            .filter_map(|(key, written)| match written {
+                Written::Value(value) => Some((key, value)),
+                Written::Added(_) | Written::Stamped => None,
+            });
         (self.cleared.0.into_iter().collect(), values.collect())
     }
 
@@ -143,12 +153,15 @@ impl WriteSet {
             .entries(begin, end)
             .filter(|(_, written)| matches!(written, Written::Value(_)))
             .map(|(key, _)| (key.clone(), after(key)));
-        let mut known: Vec<(Bytes, Bytes)> =
-            self.cleared.overlapping(begin, end).chain(known_keys).collect();
+        let mut known: Vec<(Bytes, Bytes)> = self
+            .cleared
+            .overlapping(begin, end)
+            .chain(known_keys)
+            .collect();
         known.sort_unstable();
         let mut from = begin.to_vec();
         for (known_begin, known_end) in known {
-            push(&from, &known_begin[..].min(end));
+            push(&from, end.min(&known_begin));
             if known_end[..] > from[..] {
                 from = known_end.to_vec();
             }
@@ -190,7 +203,10 @@ impl RangeSet {
     }
 
     fn contains(&self, key: &[u8]) -> bool {
-        let before = self.0.range::<[u8], _>((Unbounded, Included(key))).next_back();
+        let before = self
+            .0
+            .range::<[u8], _>((Unbounded, Included(key)))
+            .next_back();
         before.is_some_and(|(_, end)| key < &end[..])
     }
 
