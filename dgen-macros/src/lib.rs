@@ -1,1 +1,267 @@
-//! #[dgen_server]: from an impl block to a durable server and its typed client
+//! `#[dgen_server]`: from an `impl` block to a durable server and its typed client.
+//!
+//! The attribute does not change the block: what is marked with `#[call]` and `#[cast]` stays a
+//! plain method, and next to the block appear the messages that ask for those methods, the
+//! `impl Server` that answers them, and a handle that sends them. It guarantees that a block it
+//! accepts keeps its stored messages readable when handlers and arguments are added, reordered or
+//! given defaults; and that a block it refuses is refused at the token that is wrong. It leaves
+//! out priority and info messages, locked work and deferred replies.
+//!
+//! ```
+//! use dgen_macros::dgen_server;
+//! use serde::{Deserialize, Serialize};
+//!
+//! #[derive(Clone, Default, Serialize, Deserialize)]
+//! struct Account {
+//!     cents: u64,
+//! }
+//!
+//! #[derive(Debug, Serialize, Deserialize)]
+//! struct Overdrawn {
+//!     short_by: u64,
+//! }
+//!
+//! #[dgen_server]
+//! impl Account {
+//!     /// Takes `cents`, if they are there, and returns what is left.
+//!     #[call]
+//!     fn withdraw(&mut self, cents: u64) -> Result<u64, Overdrawn> {
+//!         let short_by = cents.saturating_sub(self.cents);
+//!         if short_by > 0 {
+//!             return Err(Overdrawn { short_by });
+//!         }
+//!         self.cents -= cents;
+//!         Ok(self.cents)
+//!     }
+//!
+//!     /// Puts `cents` in.
+//!     #[cast]
+//!     fn deposit(&mut self, cents: u64) {
+//!         self.cents += cents;
+//!     }
+//! }
+//!
+//! # tokio::runtime::Builder::new_current_thread().enable_time().build()?.block_on(async {
+//! let tenant = dgen_server::in_memory()?;
+//! let account = AccountHandle::start(&tenant, "ada", ()).await?;
+//! account.deposit(500).await?;
+//! account.batch().deposit(20).deposit(30).await?;
+//! assert_eq!(account.withdraw(150).await?, 400);
+//! assert!(account.withdraw(1_000).await.is_err());
+//! # Ok::<(), Box<dyn std::error::Error>>(()) })?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! See [`macro@dgen_server`] for the rules and for what is generated.
+
+mod expand;
+mod fallback;
+mod mistakes;
+mod model;
+mod parse;
+mod self_type;
+mod validate;
+
+use proc_macro::TokenStream;
+use quote::quote;
+
+use mistakes::Mistakes;
+
+/// Makes a durable server of an inherent `impl` block.
+///
+/// # Five rules
+/// 1. A handler is a plain `fn`: it runs inside a transaction and cannot wait.
+/// 2. What it returns is the reply. Everything else it wants done goes through a
+///    `cx: &mut Context<Self>` parameter, which may stand anywhere and is no part of the message.
+/// 3. Its arguments are owned, `Clone + Serialize + DeserializeOwned + Send + Sync`.
+/// 4. It may run more than once; its effects happen once.
+/// 5. A method without one of these attributes is left alone.
+///
+/// # Attributes of methods
+/// | | the method | the caller |
+/// |---|---|---|
+/// | `#[init]` | `fn new(a: A, b: B) -> Self`, or `-> Result<Self, E>` | `start(&tenant, id, (a, b))` |
+/// | `#[call]` | `fn get(&self, a: A) -> R`, or `&mut self` to write | `handle.get(a).await?` is `R` |
+/// | `#[call]` | `fn take(&mut self) -> Result<R, E>` | an `Err` is the reply, and the state stays as it was |
+/// | `#[cast]` | `fn add(&mut self, a: A)` | `handle.add(a).await?`, `handle.batch().add(a).add(b).await?` |
+///
+/// Without an `#[init]` a server starts from its type's `Default`, and `start` takes `()`; with
+/// one, `start` takes `()`, the one argument, or a tuple of them. `E` of an `#[init]` is an
+/// `Error`, `E` of a call is anything that serde can carry. A fallible handler spells out
+/// `Result<T, E>`: an alias hides the error type, and one that is not even called `Result` makes
+/// the whole of it a value, which is replied to with the state as the handler left it.
+///
+/// Documentation, `#[cfg]` and `#[deprecated]` on a handler reach everything made from it.
+///
+/// # Options
+/// - `name = "counter"`: the name the server is stored under. Default: the type's identifier, so
+///   renaming the type then needs this option. Parameters of a generic type are no part of it.
+/// - `crate = "path"`: where `dgen-server` is found. Default: `::dgen_server`.
+///
+/// # What is stored
+/// A message is stored under its method's name, and each argument under its own. So handlers
+/// and arguments can be reordered and added; an argument that older messages lack is an `Option` or
+/// has a `#[serde(default)]`, and a handler or argument that was renamed has a
+/// `#[serde(alias = "old_name")]`. Write these on the method and on the parameter; they go to the
+/// message.
+///
+/// # What is generated
+/// For this block
+/// ```
+/// # use dgen_macros::dgen_server;
+/// # #[derive(Clone, Default, serde::Serialize, serde::Deserialize)]
+/// # pub struct Counter { value: i64 }
+/// #[dgen_server]
+/// impl Counter {
+///     /// Adds `by` and returns the new value.
+///     #[call]
+///     pub fn increment(&mut self, by: i64) -> i64 {
+///         self.value += by;
+///         self.value
+///     }
+///
+///     /// Adds `by`.
+///     #[cast]
+///     pub fn add(&mut self, by: i64) {
+///         self.value += by;
+///     }
+/// }
+/// # fn main() {}
+/// ```
+/// this appears after it (paths shortened, documentation left out):
+/// ```
+/// # use std::{future::IntoFuture, ops::Deref};
+/// # use dgen_server::{
+/// #     Call, Cast, Context, Handle, Never, Reply, Server, StartError, StartOptions, Tenant, Tuid,
+/// # };
+/// # use serde::{Deserialize, Serialize};
+/// # #[derive(Clone, Default, Serialize, Deserialize)]
+/// # pub struct Counter { value: i64 }
+/// # impl Counter {
+/// #     fn increment(&mut self, by: i64) -> i64 { self.value += by; self.value }
+/// #     fn add(&mut self, by: i64) { self.value += by; }
+/// # }
+/// #[derive(Clone, Serialize, Deserialize)]
+/// pub enum CounterCall {
+///     #[serde(rename = "increment")]
+///     Increment { by: i64 },
+/// }
+///
+/// #[derive(Clone, Serialize, Deserialize)]
+/// pub enum CounterCast {
+///     #[serde(rename = "add")]
+///     Add { by: i64 },
+/// }
+///
+/// impl Server for Counter {
+///     const NAME: &'static str = "Counter";
+///     type Args = ();
+///     type InitError = Never;
+///     type Call = CounterCall;
+///     type Cast = CounterCast;
+///
+///     fn init(_args: ()) -> Result<Self, Never> {
+///         Ok(Self::default())
+///     }
+///
+///     fn handle_call(&mut self, call: CounterCall, cx: &mut Context<Self>) -> Reply {
+///         match call {
+///             CounterCall::Increment { by } => Reply::ok(&Self::increment(self, by)),
+///         }
+///     }
+///
+///     fn handle_cast(&mut self, cast: CounterCast, cx: &mut Context<Self>) {
+///         match cast {
+///             CounterCast::Add { by } => Self::add(self, by),
+///         }
+///     }
+/// }
+///
+/// pub struct CounterHandle(Handle<Counter>); // Clone, Debug, From<Handle<Counter>>
+///
+/// impl CounterHandle {
+///     pub async fn start(
+///         tenant: &Tenant,
+///         id: impl Into<Tuid>,
+///         args: (),
+///     ) -> Result<Self, StartError<Never>> {
+///         Handle::<Counter>::start(tenant, id, args).await.map(Self)
+///     }
+///
+///     // start_with(tenant, id, args, options) and client(tenant, id) likewise
+///
+///     pub fn batch(&self) -> CounterBatch<'_> {
+///         CounterBatch { handle: &self.0, casts: Vec::new() }
+///     }
+///
+///     pub fn increment(&self, by: i64) -> Call<'_, Counter, i64, Never> {
+///         self.0.call(CounterCall::Increment { by })
+///     }
+///
+///     pub fn add(&self, by: i64) -> Cast<'_, Counter> {
+///         self.0.cast(CounterCast::Add { by })
+///     }
+/// }
+///
+/// impl Deref for CounterHandle {
+///     type Target = Handle<Counter>; // stop, stopped, ..
+///
+///     fn deref(&self) -> &Handle<Counter> {
+///         &self.0
+///     }
+/// }
+///
+/// pub struct CounterBatch<'handle> { // only if there are casts
+///     handle: &'handle Handle<Counter>,
+///     casts: Vec<CounterCast>,
+/// }
+///
+/// impl CounterBatch<'_> {
+///     pub fn add(mut self, by: i64) -> Self {
+///         self.casts.push(CounterCast::Add { by });
+///         self
+///     }
+/// }
+///
+/// impl<'handle> IntoFuture for CounterBatch<'handle> {
+///     type Output = <Cast<'handle, Counter> as IntoFuture>::Output;
+///     type IntoFuture = <Cast<'handle, Counter> as IntoFuture>::IntoFuture;
+///
+///     fn into_future(self) -> Self::IntoFuture {
+///         self.handle.cast_all(self.casts).into_future()
+///     }
+/// }
+/// # fn main() {}
+/// ```
+/// Each method of the handle is as visible as its handler; the handle and the batch are as visible
+/// as the widest handler, and the type must be no less. So write `pub` on a handler that other
+/// modules send. The message enums are always `pub`, because an associated type may not be more
+/// private than its server.
+///
+/// A generic block (`impl<T> Pile<T> where ..`) makes generic messages, handle and batch, under
+/// the bounds of the block: these must be enough for the type to be a `Server`.
+///
+/// # Errors
+/// What cannot work is a compile error at the token that is wrong: references, patterns,
+/// `impl Trait` and generics in a handler's signature, `async`, a cast that returns something, two
+/// attributes on one method, names that clash, and so on. All of them are reported together, and the
+/// block itself is emitted in any case, so that an editor goes on understanding it.
+#[proc_macro_attribute]
+pub fn dgen_server(options: TokenStream, block: TokenStream) -> TokenStream {
+    generate(options.into(), block.into()).into()
+}
+
+/// The user's block, what is made from it, and what is wrong with it.
+fn generate(
+    options: proc_macro2::TokenStream,
+    block: proc_macro2::TokenStream,
+) -> proc_macro2::TokenStream {
+    let mut mistakes = Mistakes::default();
+    let untouched = fallback::without_helpers(block.clone());
+    let options = parse::options(options, &mut mistakes);
+    let generated = parse::block(block, &mut mistakes)
+        .and_then(|block| validate::server(block, options, &mut mistakes))
+        .map(|server| expand::server(&server));
+    let mistakes = mistakes.into_compile_errors();
+    quote!(#untouched #generated #mistakes)
+}
