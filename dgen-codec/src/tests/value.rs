@@ -28,31 +28,34 @@ impl Value {
     pub(crate) fn str(text: &str) -> Self {
         Self::Str(text.to_owned())
     }
-
-    /// Written in full, with maps in order.
-    fn canonical(&self) -> String {
-        match self {
-            Self::Array(items) => {
-                let items: Vec<_> = items.iter().map(Self::canonical).collect();
-                format!("[{}]", items.join(","))
-            }
-            Self::Map(entries) => {
-                let mut entries: Vec<_> = entries
-                    .iter()
-                    .map(|(key, value)| format!("{}:{}", key.canonical(), value.canonical()))
-                    .collect();
-                entries.sort();
-                format!("{{{}}}", entries.join(","))
-            }
-            leaf => format!("{leaf:?}"),
-        }
-    }
 }
 
 impl PartialEq for Value {
     fn eq(&self, other: &Self) -> bool {
-        self.canonical() == other.canonical()
+        match (self, other) {
+            (Self::Nil, Self::Nil) => true,
+            (Self::Bool(one), Self::Bool(other)) => one == other,
+            (Self::Int(one), Self::Int(other)) => one == other,
+            (Self::UInt(one), Self::UInt(other)) => one == other,
+            (Self::F32(one), Self::F32(other)) => one == other,
+            (Self::F64(one), Self::F64(other)) => one == other,
+            (Self::Str(one), Self::Str(other)) => one == other,
+            (Self::Bin(one), Self::Bin(other)) => one == other,
+            (Self::Array(one), Self::Array(other)) => one == other,
+            (Self::Map(one), Self::Map(other)) => is_permutation(one, other),
+            _ => false,
+        }
     }
+}
+
+/// Whether both hold the same entries as often, in any order.
+fn is_permutation(one: &[(Value, Value)], other: &[(Value, Value)]) -> bool {
+    let mut left: Vec<_> = other.iter().collect();
+    let mut take = |entry: &(Value, Value)| {
+        let found = left.iter().position(|other| *other == entry);
+        found.map(|at| left.swap_remove(at)).is_some()
+    };
+    one.len() == other.len() && one.iter().all(&mut take)
 }
 
 impl Serialize for Value {
