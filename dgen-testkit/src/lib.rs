@@ -1,1 +1,35 @@
-//! The contract of dgen's backends as tests that any backend can run
+//! dgen's storage contract as tests that any backend can run, and the tools to test what is built
+//! on it: a reference model, faults, a clock that stands still, seeded randomness.
+//!
+//! | to do | look at |
+//! |---|---|
+//! | test a backend, promise by promise | [`conformance`], [`conformance_tests!`] |
+//! | see what the contract means, in plain maps | [`model`] |
+//! | look for what is not serializable | [`serializability`] |
+//! | compare two backends | [`differential`] |
+//! | make a database fail as a cluster does | [`faults`] |
+//! | move time by hand | [`clock::MockClock`] |
+//! | write a test that shares a store | [`Area`], [`Subject`] |
+//!
+//! Everything random follows from a seed; a failure prints it, and `DGEN_SEED` replays it.
+//!
+//! It panics where a promise is broken: it is for tests alone.
+
+pub mod clock;
+pub mod conformance;
+pub mod differential;
+pub mod faults;
+mod forward;
+pub mod model;
+pub mod random;
+pub mod serializability;
+mod subject;
+
+pub use dgen_backend::env::Env;
+
+pub use crate::{
+    clock::MockClock,
+    forward::Forward,
+    random::Random,
+    subject::{Area, Subject},
+};

@@ -1,0 +1,341 @@
+//! A database that fails as a cluster does, from a seed.
+//!
+//! It injects conflicts, commits whose answer is lost (committed, not committed, or committed a
+//! little later), transactions that are too old and watches that resolve early: all of what the
+//! contract allows, far more often than in life. It breaks no promise: what is read stays right.
+
+use std::{
+    future::ready,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use bytes::Bytes;
+use dgen_backend::{
+    CommitVersionstamp, Database, Error, KeyRange, RangePage, RangeRead, Read, Watch,
+    backend::{Backend, BackendTransaction, ConflictKind, Isolation, Mutation},
+    directory::Directories,
+    env::Env,
+};
+
+use crate::{Forward, Random};
+
+/// How often each fault happens: 0.0 for never, 1.0 for always. Default: never.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Rates {
+    /// A commit fails with [`Error::Conflict`], and nothing is written.
+    pub conflict: f64,
+    /// A commit fails with [`Error::CommitUnknown`]; half of these are committed.
+    pub commit_unknown: f64,
+    /// A commit fails with [`Error::CommitUnknown`], and happens a little later, if nothing that it
+    /// read was written until then.
+    pub commit_late: f64,
+    /// A read or a commit fails with [`Error::TransactionTooOld`].
+    pub too_old: f64,
+    /// A watch resolves at once.
+    pub early_watch: f64,
+}
+
+impl Rates {
+    /// Every fault in `share` of all cases.
+    #[must_use]
+    pub fn all(share: f64) -> Self {
+        Self {
+            conflict: share,
+            commit_unknown: share,
+            commit_late: share,
+            too_old: share,
+            early_watch: share,
+        }
+    }
+}
+
+/// How many of each fault were injected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct FaultCounts {
+    /// Commits that failed with a conflict of nobody's.
+    pub conflicts: u64,
+    /// Commits whose answer was lost, and that did not happen.
+    pub unknown_not_applied: u64,
+    /// Commits whose answer was lost, and that happened if they did not conflict.
+    pub unknown_applied: u64,
+    /// Commits that went on behind the caller's back.
+    pub late: u64,
+    /// Reads and commits that were called too old.
+    pub too_old: u64,
+    /// Watches that resolved at once.
+    pub early_watches: u64,
+}
+
+/// A database with faults.
+///
+/// # Examples
+/// ```
+/// use dgen_backend::Database;
+/// use dgen_testkit::{faults::{FaultyBackend, Rates}, model};
+///
+/// let faulty = FaultyBackend::new(model::in_memory(), 1, Rates::all(0.2));
+/// let faults = faulty.faults();
+/// let db = Database::new(faulty);
+/// // .. use `db`, then see that the faults were there, and look at the store without them:
+/// faults.stop();
+/// assert_eq!(faults.counts().conflicts, 0);
+/// # drop(db);
+/// ```
+#[derive(Debug)]
+pub struct FaultyBackend {
+    db: Database,
+    faults: Faults,
+}
+
+/// The hand on the faults of a [`FaultyBackend`]. A clone is the same.
+#[derive(Debug, Clone)]
+pub struct Faults(Arc<Mutex<State>>);
+
+#[derive(Debug)]
+struct State {
+    random: Random,
+    rates: Rates,
+    counts: FaultCounts,
+}
+
+/// What becomes of a commit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fate {
+    Normal,
+    Conflict,
+    TooOld,
+    UnknownNotApplied,
+    UnknownApplied,
+    Late,
+}
+
+impl FaultyBackend {
+    /// `db` with faults from `seed`.
+    #[must_use]
+    pub fn new(db: Database, seed: u64, rates: Rates) -> Self {
+        let faults = Faults(Arc::new(Mutex::new(State {
+            random: Random::new(seed),
+            rates,
+            counts: FaultCounts::default(),
+        })));
+        Self { db, faults }
+    }
+
+    /// The hand on its faults.
+    #[must_use]
+    pub fn faults(&self) -> Faults {
+        self.faults.clone()
+    }
+}
+
+impl Faults {
+    /// Injects no more, so that a test can look at what there is.
+    pub fn stop(&self) {
+        self.set_rates(Rates::default());
+    }
+
+    /// Changes how often faults happen.
+    pub fn set_rates(&self, rates: Rates) {
+        self.with(|state| state.rates = rates);
+    }
+
+    /// What was injected until now.
+    #[must_use]
+    pub fn counts(&self) -> FaultCounts {
+        self.with(|state| state.counts)
+    }
+
+    fn with<T>(&self, f: impl FnOnce(&mut State) -> T) -> T {
+        f(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl State {
+    fn fate(&mut self) -> Fate {
+        let rates = self.rates;
+        if self.random.chance(rates.conflict) {
+            self.counts.conflicts += 1;
+            Fate::Conflict
+        } else if self.random.chance(rates.too_old) {
+            self.counts.too_old += 1;
+            Fate::TooOld
+        } else if self.random.chance(rates.commit_late) {
+            self.counts.late += 1;
+            Fate::Late
+        } else if !self.random.chance(rates.commit_unknown) {
+            Fate::Normal
+        } else if self.random.chance(0.5) {
+            self.counts.unknown_applied += 1;
+            Fate::UnknownApplied
+        } else {
+            self.counts.unknown_not_applied += 1;
+            Fate::UnknownNotApplied
+        }
+    }
+
+    fn is_too_old(&mut self) -> bool {
+        let is_too_old = self.random.chance(self.rates.too_old);
+        self.counts.too_old += u64::from(is_too_old);
+        is_too_old
+    }
+
+    fn is_early_watch(&mut self) -> bool {
+        let is_early = self.random.chance(self.rates.early_watch);
+        self.counts.early_watches += u64::from(is_early);
+        is_early
+    }
+}
+
+impl Backend for FaultyBackend {
+    fn name(&self) -> &'static str {
+        "faulty"
+    }
+
+    fn begin(&self) -> Result<Box<dyn BackendTransaction>, Error> {
+        Ok(Box::new(FaultyTransaction {
+            inner: Forward(self.db.begin()?),
+            env: self.db.env().clone(),
+            faults: self.faults.clone(),
+            is_answer_lost: Arc::default(),
+        }))
+    }
+
+    fn env(&self) -> &Env {
+        self.db.env()
+    }
+
+    /// True: that is the point.
+    fn can_lose_commit_answer(&self) -> bool {
+        true
+    }
+
+    fn directories(&self) -> Arc<dyn Directories> {
+        self.db.directories()
+    }
+}
+
+struct FaultyTransaction {
+    inner: Forward,
+    env: Env,
+    faults: Faults,
+    is_answer_lost: Arc<AtomicBool>,
+}
+
+impl FaultyTransaction {
+    fn commit_with(&self, fate: Fate) -> Read<()> {
+        let is_unknown = matches!(
+            fate,
+            Fate::UnknownApplied | Fate::UnknownNotApplied | Fate::Late
+        );
+        self.is_answer_lost.store(is_unknown, Ordering::Release);
+        let give_up = |error| {
+            self.inner.cancel();
+            Read::ready(Err(error))
+        };
+        match fate {
+            Fate::Normal => self.inner.commit(),
+            Fate::Conflict => give_up(Error::Conflict),
+            Fate::TooOld => give_up(Error::TransactionTooOld),
+            Fate::UnknownNotApplied => give_up(unknown()),
+            Fate::UnknownApplied => {
+                let commit = self.inner.commit();
+                Read::pending(async move {
+                    let _lost = commit.await;
+                    Err(unknown())
+                })
+            }
+            Fate::Late => self.commit_late(),
+        }
+    }
+
+    /// The request left with its read version, and arrives after the caller has gone on.
+    fn commit_late(&self) -> Read<()> {
+        let (tx, env) = (self.inner.0.clone(), self.env.clone());
+        let delay = self.faults.with(|state| state.random.below(20));
+        let sent = tx.read_version();
+        Read::pending(async move {
+            let _version = sent.await;
+            let arrive = async move {
+                for _ in 0..delay {
+                    tokio::task::yield_now().await;
+                }
+                let _lost = tx.commit().await;
+            };
+            // Without a runtime it never arrives, which is one of its outcomes.
+            let _outcome = env.spawn(arrive);
+            Err(unknown())
+        })
+    }
+}
+
+impl BackendTransaction for FaultyTransaction {
+    fn read_version(&self) -> Read<u64> {
+        self.inner.read_version()
+    }
+
+    fn get(&self, key: &[u8], isolation: Isolation) -> Read<Option<Bytes>> {
+        if self.faults.with(State::is_too_old) {
+            return Read::ready(Err(Error::TransactionTooOld));
+        }
+        self.inner.get(key, isolation)
+    }
+
+    fn get_range(&self, read: &RangeRead, isolation: Isolation) -> Read<RangePage> {
+        if self.faults.with(State::is_too_old) {
+            return Read::ready(Err(Error::TransactionTooOld));
+        }
+        self.inner.get_range(read, isolation)
+    }
+
+    fn mutate(&self, mutation: Mutation<'_>) -> Result<(), Error> {
+        self.inner.mutate(mutation)
+    }
+
+    fn add_conflict(&self, range: &KeyRange, kind: ConflictKind) -> Result<(), Error> {
+        self.inner.add_conflict(range, kind)
+    }
+
+    fn watch(&self, key: &[u8]) -> Result<Watch, Error> {
+        // Made in any case: it counts as a read.
+        let watch = self.inner.watch(key)?;
+        if self.faults.with(State::is_early_watch) {
+            return Ok(Watch::new(ready(Ok(()))));
+        }
+        Ok(watch)
+    }
+
+    fn versionstamp(&self) -> Read<CommitVersionstamp> {
+        let stamp = self.inner.versionstamp();
+        let is_answer_lost = Arc::clone(&self.is_answer_lost);
+        Read::pending(async move {
+            let stamp = stamp.await;
+            if is_answer_lost.load(Ordering::Acquire) {
+                return Err(unknown());
+            }
+            stamp
+        })
+    }
+
+    fn commit(&self) -> Read<()> {
+        if !self.inner.0.has_writes() {
+            // Nothing is sent, so no answer is lost.
+            return self.inner.commit();
+        }
+        let fate = self.faults.with(State::fate);
+        self.commit_with(fate)
+    }
+
+    fn cancel(&self) {
+        self.inner.cancel();
+    }
+}
+
+fn unknown() -> Error {
+    Error::CommitUnknown {
+        reason: "a fault was injected".to_owned(),
+    }
+}

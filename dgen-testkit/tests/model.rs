@@ -1,0 +1,6 @@
+//! The suite on the reference model: tests the tests.
+
+dgen_testkit::conformance_tests! {
+    database: dgen_testkit::model::in_memory(),
+    database_in: |env| dgen_testkit::model::in_memory_in(env),
+}
