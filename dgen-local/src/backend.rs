@@ -63,7 +63,7 @@ impl LocalBackend {
             Arc::clone(&watches),
             env.clone(),
         );
-        let path = CommitPath::Inline(Mutex::new(Some(committer)));
+        let path = CommitPath::Inline(Mutex::new(Some(Box::new(committer))));
         Ok(Self {
             shared: Arc::new(Shared::new(current, watches, env, path)),
             closed: Mutex::new(None),

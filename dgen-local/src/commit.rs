@@ -21,7 +21,7 @@ use crate::{
     stamp,
     store::{Base as _, BaseSnapshot as _, Group, RedbStore, StoreError, Write},
     watches::{PendingWatch, Watches},
-    write_set::{WriteSet, Written},
+    write_set::{Settled, WriteSet, Written},
 };
 
 /// At most so many transactions share a flush.
@@ -310,7 +310,7 @@ fn add(writes: &mut WriteSet, key: &Bytes, delta: i64, base: &Snapshot) -> Resul
 }
 
 fn settle(writes: WriteSet) -> Vec<Write> {
-    let (cleared, values) = writes.into_settled();
+    let Settled { cleared, values } = writes.into_settled();
     let cleared = cleared
         .into_iter()
         .map(|(begin, end)| Write::ClearRange { begin, end });

@@ -24,7 +24,7 @@ pub(crate) enum CommitPath {
     /// On a thread of its own, which flushes.
     Thread(Mutex<Option<mpsc::Sender<Waiting>>>),
     /// In the caller: nothing is flushed.
-    Inline(Mutex<Option<Committer>>),
+    Inline(Mutex<Option<Box<Committer>>>),
 }
 
 impl Shared {

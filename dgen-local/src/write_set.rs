@@ -23,6 +23,14 @@ pub(crate) enum Written {
     Stamped,
 }
 
+/// Writes whose outcome depends on nothing any more.
+pub(crate) struct Settled {
+    /// Ranges that are gone, disjoint.
+    pub(crate) cleared: Vec<(Bytes, Bytes)>,
+    /// Keys that are set or gone, after that.
+    pub(crate) values: Vec<(Bytes, Option<Bytes>)>,
+}
+
 /// The writes of one transaction.
 #[derive(Debug, Default)]
 pub(crate) struct WriteSet {
@@ -127,7 +135,7 @@ impl WriteSet {
 
     /// The writes in an order in which they can be applied: ranges, then keys. For a set in which
     /// nothing is left to be added or stamped.
-    pub(crate) fn into_settled(self) -> (Vec<(Bytes, Bytes)>, Vec<(Bytes, Option<Bytes>)>) {
+    pub(crate) fn into_settled(self) -> Settled {
         let values = self
             .entries
             .into_iter()
@@ -135,7 +143,10 @@ impl WriteSet {
                 Written::Value(value) => Some((key, value)),
                 Written::Added(_) | Written::Stamped => None,
             });
-        (self.cleared.0.into_iter().collect(), values.collect())
+        Settled {
+            cleared: self.cleared.0.into_iter().collect(),
+            values: values.collect(),
+        }
     }
 
     /// The parts of a range whose content depends on the snapshot: what a read of it read.

@@ -1,0 +1,233 @@
+//! Sending what is answered.
+//!
+//! A process next door takes the call without the queue. Otherwise it is pushed, together with a
+//! key that says that somebody waits; whoever consumes the server writes the answer there, if the
+//! key is still there. The caller watches it, and polls slowly in case the watch is lost.
+
+use std::{
+    fmt,
+    future::{Future, IntoFuture, poll_fn},
+    marker::PhantomData,
+    pin::{Pin, pin},
+    sync::Arc,
+    task::Poll,
+    time::Duration,
+};
+
+use bytes::Bytes;
+use dgen_backend::{Transaction, Watch, tuple::Subspace};
+use serde::de::DeserializeOwned;
+
+use crate::{
+    CallError, Failure, Handle, Never, Server,
+    address::Address,
+    attempt::AttemptError,
+    message::{Envelope, Message},
+    registry::WaitingCall,
+    reply::Answer,
+};
+
+/// How long a call waits for its answer, by default.
+const TIMEOUT_DEFAULT: Duration = Duration::from_secs(5);
+
+/// A call, to be sent by awaiting this; resolves to the handler's answer.
+///
+/// # Errors
+/// [`CallError`].
+///
+/// # Cancel safety
+/// Dropped before it resolves, the call may or may not be handled; nobody waits for its answer any
+/// more, and it leaves nothing behind.
+#[must_use = "a call is sent by awaiting it"]
+pub struct Call<'a, S: Server, T, E = Never> {
+    handle: &'a Handle<S>,
+    call: S::Call,
+    timeout: Duration,
+    answer: PhantomData<fn() -> (T, E)>,
+}
+
+impl<'a, S: Server, T, E> Call<'a, S, T, E> {
+    pub(crate) fn new(handle: &'a Handle<S>, call: S::Call) -> Self {
+        Self {
+            handle,
+            call,
+            timeout: TIMEOUT_DEFAULT,
+            answer: PhantomData,
+        }
+    }
+
+    /// How long to wait for the answer. Default: 5 seconds.
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
+        self
+    }
+}
+
+impl<'a, S: Server, T, E> Call<'a, S, T, E>
+where
+    T: DeserializeOwned,
+    E: DeserializeOwned,
+{
+    async fn send(self) -> Result<T, CallError<E>> {
+        let address = self.handle.address();
+        let poll_interval = self.handle.options().poll_interval;
+        let after = self.timeout;
+        let answer = send::<S>(address, self.call, poll_interval);
+        match address.tenant.env().timeout(after, answer).await {
+            Ok(answer) => answer?.decode(),
+            Err(_elapsed) => Err(CallError::Timeout { after }),
+        }
+    }
+}
+
+async fn send<S: Server>(
+    address: &Arc<Address>,
+    call: S::Call,
+    poll_interval: Duration,
+) -> Result<Answer, Failure> {
+    if let Some(mailbox) = address.registry.mailbox::<S>(address.keys.prefix()) {
+        match mailbox.send(vec![Message::Call(call.clone())]).await {
+            // Nothing was done with it: the queue takes it.
+            Err(Failure::Stopped) => {}
+            Err(failure) => return Err(failure),
+            Ok(answer) => return Ok(answer.expect("a call has an answer")),
+        }
+    }
+    Queued::push::<S>(address, &call)
+        .await?
+        .answer(poll_interval)
+        .await
+}
+
+/// A call in the queue. Dropped without an answer it takes away the key that says that somebody
+/// waits.
+struct Queued {
+    address: Arc<Address>,
+    waiting: WaitingCall,
+    key: Subspace,
+    is_answered: bool,
+}
+
+impl Queued {
+    async fn push<S: Server>(address: &Arc<Address>, call: &S::Call) -> Result<Self, Failure> {
+        let waiting = address.registry.wait_for_call();
+        let item = Envelope::call::<S>(call, waiting.from.clone());
+        let item = item.map_err(|error| Failure::Encode {
+            what: "the call",
+            reason: error.to_string(),
+        })?;
+        let key = address.keys.reply(&waiting.from.process, waiting.from.call);
+        // Made before the push, so that a caller who gives up in the middle of it cleans up too.
+        let queued = Self {
+            address: Arc::clone(address),
+            key,
+            waiting,
+            is_answered: false,
+        };
+        let push = |tx: Transaction| -> Result<(), dgen_backend::Error> {
+            dgen_codec::write_chunks(&tx, &queued.key, b"")?;
+            address.keys.queue().push_k(&tx, [&item])
+        };
+        address
+            .tenant
+            .transact(|tx| std::future::ready(push(tx)))
+            .await?;
+        Ok(queued)
+    }
+
+    async fn answer(mut self, poll_interval: Duration) -> Result<Answer, Failure> {
+        loop {
+            let (answer, watch) = self.look().await?;
+            if let Some(answer) = answer {
+                self.is_answered = true;
+                return Ok(answer);
+            }
+            let poll = self.address.tenant.env().sleep(poll_interval);
+            if let Some(answer) = wait(&mut self.waiting, watch, poll).await {
+                self.is_answered = true;
+                return Ok(answer);
+            }
+        }
+    }
+
+    /// The answer, taken away, or a watch for it. None of both where there are too many watches.
+    async fn look(&self) -> Result<(Option<Answer>, Option<Watch>), Failure> {
+        let looked: Result<_, AttemptError> = self
+            .address
+            .tenant
+            .transact(|tx| async move {
+                let stored = dgen_codec::read_chunks(&tx, &self.key)
+                    .await?
+                    .unwrap_or_default();
+                if stored.is_empty() {
+                    let watch = tx.watch(&dgen_codec::first_chunk_key(&self.key));
+                    return Ok((Bytes::new(), watch.ok()));
+                }
+                dgen_codec::clear_chunks(&tx, &self.key)?;
+                Ok((stored, None))
+            })
+            .await;
+        let (stored, watch) = looked.map_err(|error| error.into_failure(&self.address))?;
+        Ok((Answer::from_bytes(&stored), watch))
+    }
+}
+
+/// Waits for the answer from next door, or until it is time to look: then none.
+async fn wait(
+    waiting: &mut WaitingCall,
+    watch: Option<Watch>,
+    poll: impl Future<Output = ()>,
+) -> Option<Answer> {
+    let mut poll = pin!(poll);
+    let mut watch = watch;
+    poll_fn(|cx| {
+        if let Poll::Ready(Ok(answer)) = Pin::new(&mut waiting.answer).poll(cx) {
+            return Poll::Ready(Some(answer));
+        }
+        if let Some(watch) = &mut watch
+            && Pin::new(watch).poll(cx).is_ready()
+        {
+            return Poll::Ready(None);
+        }
+        poll.as_mut().poll(cx).map(|()| None)
+    })
+    .await
+}
+
+impl Drop for Queued {
+    fn drop(&mut self) {
+        if self.is_answered {
+            return;
+        }
+        let (address, key) = (Arc::clone(&self.address), self.key.clone());
+        let clean = async move {
+            let clear = |tx: Transaction| std::future::ready(dgen_codec::clear_chunks(&tx, &key));
+            let cleared: Result<(), dgen_backend::Error> = address.tenant.transact(clear).await;
+            if let Err(error) = cleared {
+                tracing::debug!(server = %address, %error, "a call's waiting key stays behind");
+            }
+        };
+        // Without a runtime the key stays; the sweep by age takes it.
+        let _ = self.address.tenant.env().spawn(clean);
+    }
+}
+
+impl<'a, S, T, E> IntoFuture for Call<'a, S, T, E>
+where
+    S: Server,
+    T: DeserializeOwned + 'a,
+    E: DeserializeOwned + 'a,
+{
+    type Output = Result<T, CallError<E>>;
+    type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send + 'a>>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(self.send())
+    }
+}
+
+impl<S: Server, T, E> fmt::Debug for Call<'_, S, T, E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Call to {}", self.handle.address())
+    }
+}

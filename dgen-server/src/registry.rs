@@ -1,0 +1,165 @@
+//! The servers that this OS process consumes, and the calls that it waits for: so that a message to
+//! a server next door, and the reply to it, need no detour through the store.
+
+use std::{
+    any::Any,
+    collections::HashMap,
+    sync::{
+        Arc, Mutex, OnceLock, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use dgen_backend::Database;
+use tokio::sync::oneshot;
+
+use crate::{Server, mailbox::Mailbox, message::From, reply::Answer};
+
+/// One for each opened database.
+#[derive(Default)]
+pub(crate) struct Registry {
+    process: OnceLock<[u8; 16]>,
+    /// By the prefix of the server's keys. The values are `Mailbox<S>`.
+    mailboxes: Mutex<HashMap<Vec<u8>, Vec<Registered>>>,
+    calls: Mutex<HashMap<u64, oneshot::Sender<Answer>>>,
+    calls_made: AtomicU64,
+    processes_made: AtomicU64,
+}
+
+struct Registered {
+    number: u64,
+    mailbox: Arc<dyn Any + Send + Sync>,
+}
+
+/// A process's place in the registry. Dropping it takes the process out.
+pub(crate) struct Registration {
+    registry: Arc<Registry>,
+    prefix: Vec<u8>,
+    number: u64,
+}
+
+/// A call that waits for its reply. Dropping it ends the wait.
+pub(crate) struct WaitingCall {
+    registry: Arc<Registry>,
+    pub(crate) from: From,
+    pub(crate) answer: oneshot::Receiver<Answer>,
+}
+
+impl Registry {
+    pub(crate) fn of(db: &Database) -> Arc<Self> {
+        let registry = db.extension::<Self>();
+        registry.process.get_or_init(|| db.env().random());
+        registry
+    }
+
+    /// A random name of this OS process.
+    pub(crate) fn process(&self) -> &[u8; 16] {
+        self.process
+            .get()
+            .expect("a registry is made by `of`, which names the process")
+    }
+
+    pub(crate) fn register<S: Server>(
+        self: &Arc<Self>,
+        prefix: &[u8],
+        mailbox: Mailbox<S>,
+    ) -> Registration {
+        let number = self.processes_made.fetch_add(1, Ordering::Relaxed);
+        let mut mailboxes = self
+            .mailboxes
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        mailboxes
+            .entry(prefix.to_vec())
+            .or_default()
+            .push(Registered {
+                number,
+                mailbox: Arc::new(mailbox),
+            });
+        Registration {
+            registry: Arc::clone(self),
+            prefix: prefix.to_vec(),
+            number,
+        }
+    }
+
+    /// The mailbox of a process here that consumes the server, if there is one.
+    pub(crate) fn mailbox<S: Server>(&self, prefix: &[u8]) -> Option<Mailbox<S>> {
+        let mailboxes = self
+            .mailboxes
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        mailboxes
+            .get(prefix)?
+            .iter()
+            .find_map(|registered| registered.mailbox.downcast_ref::<Mailbox<S>>())
+            .cloned()
+    }
+
+    /// A new call, whose reply is waited for here.
+    pub(crate) fn wait_for_call(self: &Arc<Self>) -> WaitingCall {
+        let call = self.calls_made.fetch_add(1, Ordering::Relaxed);
+        let (send, answer) = oneshot::channel();
+        self.calls
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(call, send);
+        WaitingCall {
+            registry: Arc::clone(self),
+            from: From {
+                process: *self.process(),
+                call,
+            },
+            answer,
+        }
+    }
+
+    /// Whether `from` waits in this OS process.
+    pub(crate) fn is_waiting_here(&self, from: &From) -> bool {
+        from.process == *self.process()
+            && self
+                .calls
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .contains_key(&from.call)
+    }
+
+    /// Hands the answer to whoever waits for it here; if nobody does any more, it is dropped.
+    pub(crate) fn answer(&self, from: &From, answer: Answer) {
+        let waiting = self
+            .calls
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(&from.call);
+        if let Some(waiting) = waiting {
+            let _ = waiting.send(answer);
+        }
+    }
+}
+
+impl Drop for Registration {
+    fn drop(&mut self) {
+        let mut mailboxes = self
+            .registry
+            .mailboxes
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if let Some(registered) = mailboxes.get_mut(&self.prefix) {
+            registered.retain(|registered| registered.number != self.number);
+            if registered.is_empty() {
+                mailboxes.remove(&self.prefix);
+            }
+        }
+    }
+}
+
+impl Drop for WaitingCall {
+    fn drop(&mut self) {
+        let mut calls = self
+            .registry
+            .calls
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        calls.remove(&self.from.call);
+    }
+}

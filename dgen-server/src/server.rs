@@ -1,0 +1,99 @@
+//! What a user's type implements, by hand or through `#[dgen_server]`.
+
+use std::error::Error as StdError;
+
+use serde::{Serialize, de::DeserializeOwned};
+
+use crate::{Context, Reply, Tuid};
+
+/// A durable server: its fields are the state, its handlers change it.
+///
+/// Handlers run inside a transaction. They are plain functions, so they can't wait; a handler may
+/// run more than once, and its effects happen once; it sees no clock and no randomness but the
+/// [`Context`]'s. What a handler changes is committed together with the removal of its message
+/// from the queue and with its reply, or none of it is.
+///
+/// `#[dgen_server]` of crate `dgen-macros` writes this impl, the message types and a typed handle.
+/// By hand it looks like this:
+///
+/// # Examples
+/// ```
+/// use dgen_server::{Context, Handle, Never, Reply, Server};
+/// use serde::{Deserialize, Serialize};
+///
+/// #[derive(Clone, Default, Serialize, Deserialize)]
+/// struct Counter { value: i64 }
+///
+/// #[derive(Clone, Serialize, Deserialize)]
+/// enum CounterCall { Increment { by: i64 } }
+///
+/// impl Server for Counter {
+///     const NAME: &'static str = "Counter";
+///     type Args = ();
+///     type InitError = Never;
+///     type Call = CounterCall;
+///     type Cast = Never;
+///
+///     fn init((): ()) -> Result<Self, Never> {
+///         Ok(Self::default())
+///     }
+///
+///     fn handle_call(&mut self, call: CounterCall, _cx: &mut Context<Self>) -> Reply {
+///         match call {
+///             CounterCall::Increment { by } => {
+///                 self.value += by;
+///                 Reply::ok(&self.value)
+///             }
+///         }
+///     }
+///
+///     fn handle_cast(&mut self, cast: Never, _cx: &mut Context<Self>) {
+///         match cast {}
+///     }
+/// }
+///
+/// # tokio::runtime::Builder::new_current_thread().enable_time().build()?.block_on(async {
+/// let tenant = dgen_server::in_memory()?;
+/// let counter = Handle::<Counter>::start(&tenant, "demo", ()).await?;
+/// let value: i64 = counter.call::<i64, Never>(CounterCall::Increment { by: 2 }).await?;
+/// assert_eq!(value, 2);
+/// # Ok::<(), Box<dyn std::error::Error>>(()) })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub trait Server: Clone + Serialize + DeserializeOwned + Send + Sync + 'static {
+    /// The name under which servers of this type are stored. Changing it makes new servers.
+    const NAME: &'static str;
+
+    /// What [`init`](Self::init) takes.
+    type Args: Send + 'static;
+
+    /// Why [`init`](Self::init) can fail; [`Never`](crate::Never) if it can't.
+    type InitError: StdError + Send + Sync + 'static;
+
+    /// The messages that are answered. Stored as named MessagePack.
+    type Call: Serialize + DeserializeOwned + Clone + Send + Sync + 'static;
+
+    /// The messages that are not.
+    type Cast: Serialize + DeserializeOwned + Clone + Send + Sync + 'static;
+
+    /// The state of a server that has none yet. Called at every start, before the store is looked
+    /// at; a state that exists wins over what this returns.
+    ///
+    /// # Errors
+    /// Yours; the start fails with it.
+    fn init(args: Self::Args) -> Result<Self, Self::InitError>;
+
+    /// The id of the server that `args` start, for a caller who gives none. Default: none, so that
+    /// there is one server of this type in a tenant.
+    #[must_use]
+    fn id(args: &Self::Args) -> Tuid {
+        let _ = args;
+        Tuid::default()
+    }
+
+    /// Answers `call`. On [`Reply::err`] the state stays what it was before.
+    fn handle_call(&mut self, call: Self::Call, cx: &mut Context<Self>) -> Reply;
+
+    /// Handles `cast`.
+    fn handle_cast(&mut self, cast: Self::Cast, cx: &mut Context<Self>);
+}

@@ -1,0 +1,173 @@
+//! The server that the tests of this crate act on, written by hand, and the stores they run on.
+#![allow(
+    dead_code,
+    unused_macros,
+    unused_imports,
+    reason = "each test uses a part of it"
+)]
+
+use std::path::Path;
+
+use dgen_server::{Context, Handle, Never, Reply, Server, Tenant};
+use serde::{Deserialize, Serialize};
+
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Counter {
+    pub(crate) value: i64,
+    pub(crate) seen: Vec<i64>,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) enum CounterCall {
+    Increment { by: i64 },
+    Value,
+    Seen,
+    Withdraw { by: i64 },
+    Echo { size_bytes: usize },
+    Panic,
+    Stop,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) enum CounterCast {
+    Add { by: i64 },
+    Remember { number: i64 },
+    Panic,
+    Stop,
+}
+
+#[derive(Debug, PartialEq, Serialize, Deserialize, thiserror::Error)]
+#[error("{missing} short")]
+pub(crate) struct Overdrawn {
+    pub(crate) missing: i64,
+}
+
+impl Server for Counter {
+    const NAME: &'static str = "Counter";
+    type Args = i64;
+    type InitError = Never;
+    type Call = CounterCall;
+    type Cast = CounterCast;
+
+    fn init(value: i64) -> Result<Self, Never> {
+        Ok(Self {
+            value,
+            seen: Vec::new(),
+        })
+    }
+
+    fn handle_call(&mut self, call: CounterCall, cx: &mut Context<Self>) -> Reply {
+        match call {
+            CounterCall::Increment { by } => {
+                self.value += by;
+                Reply::ok(&self.value)
+            }
+            CounterCall::Value => Reply::ok(&self.value),
+            CounterCall::Seen => Reply::ok(&self.seen),
+            CounterCall::Withdraw { by } => {
+                self.value -= by;
+                if self.value < 0 {
+                    return Reply::err(&Overdrawn {
+                        missing: -self.value,
+                    });
+                }
+                Reply::ok(&self.value)
+            }
+            CounterCall::Echo { size_bytes } => Reply::ok(&"x".repeat(size_bytes)),
+            CounterCall::Panic => {
+                self.value = -1;
+                panic!("asked to")
+            }
+            CounterCall::Stop => {
+                self.value += 1;
+                cx.stop("asked to");
+                Reply::ok(&self.value)
+            }
+        }
+    }
+
+    fn handle_cast(&mut self, cast: CounterCast, cx: &mut Context<Self>) {
+        match cast {
+            CounterCast::Add { by } => self.value += by,
+            CounterCast::Remember { number } => self.seen.push(number),
+            CounterCast::Panic => panic!("asked to"),
+            CounterCast::Stop => cx.stop("asked to"),
+        }
+    }
+}
+
+pub(crate) type CounterHandle = Handle<Counter>;
+
+pub(crate) async fn increment(counter: &CounterHandle, by: i64) -> i64 {
+    counter
+        .call::<i64, Never>(CounterCall::Increment { by })
+        .await
+        .expect("an increment works")
+}
+
+pub(crate) async fn value(counter: &CounterHandle) -> i64 {
+    counter
+        .call::<i64, Never>(CounterCall::Value)
+        .await
+        .expect("a read works")
+}
+
+/// A store to test on, and what keeps it alive.
+pub(crate) struct Store {
+    pub(crate) tenant: Tenant,
+    folder: Option<tempfile::TempDir>,
+}
+
+impl Store {
+    pub(crate) fn in_memory() -> Self {
+        Self {
+            tenant: dgen_server::in_memory().expect("memory can be had"),
+            folder: None,
+        }
+    }
+
+    pub(crate) fn on_disk() -> Self {
+        let folder = tempfile::tempdir().expect("a folder can be made");
+        Self {
+            tenant: open(folder.path()),
+            folder: Some(folder),
+        }
+    }
+
+    /// Closes the store and opens it again.
+    pub(crate) fn reopen(self) -> Self {
+        let Self { tenant, folder } = self;
+        let folder = folder.expect("only a store on disk can be opened again");
+        drop(tenant);
+        Self {
+            tenant: open(folder.path()),
+            folder: Some(folder),
+        }
+    }
+}
+
+fn open(path: &Path) -> Tenant {
+    dgen_server::open(path).expect("the store opens")
+}
+
+/// Runs each test on disk and in memory.
+macro_rules! on_each_store {
+    ($($(#[$attribute:meta])* async fn $name:ident($store:ident: Store) $body:block)*) => {
+        mod in_memory {
+            use super::*;
+            $($(#[$attribute])* #[tokio::test] async fn $name() {
+                let $store = Store::in_memory();
+                $body
+            })*
+        }
+        mod on_disk {
+            use super::*;
+            $($(#[$attribute])* #[tokio::test] async fn $name() {
+                let $store = Store::on_disk();
+                $body
+            })*
+        }
+    };
+}
+
+pub(crate) use on_each_store;
