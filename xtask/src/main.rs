@@ -1,2 +1,56 @@
 //! The project's own commands.
-fn main() {}
+//!
+//! `cargo xtask ci` is what `.ci/run` runs; `cargo xtask bench` measures.
+
+mod bench;
+mod cargo;
+mod ci;
+mod counter;
+mod outcome;
+mod step;
+mod stopwatch;
+
+use std::{ffi::OsString, process::ExitCode};
+
+use clap::{Parser, Subcommand};
+
+use crate::outcome::Outcome;
+
+/// The project's own commands.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask")]
+struct Arguments {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Debug, Subcommand)]
+enum Task {
+    /// Checks all that must hold before a change is merged.
+    Ci,
+    /// Builds the benchmarks for release and runs them; `bench --help` shows their options.
+    // The options are written down once, in the benchmarks.
+    #[command(disable_help_flag = true)]
+    Bench {
+        /// Options of the benchmarks.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        options: Vec<OsString>,
+    },
+}
+
+fn main() -> ExitCode {
+    match run(Arguments::parse().task) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(task: Task) -> Outcome {
+    match task {
+        Task::Ci => ci::run(),
+        Task::Bench { options } => bench::run(&options),
+    }
+}

@@ -1,0 +1,41 @@
+//! What must hold before a change is merged. Needs Rust; takes more where it is installed.
+
+use crate::{cargo, counter, outcome::Outcome, step::Steps};
+
+/// Runs every step, to the first that fails.
+pub(crate) fn run() -> Outcome {
+    let mut steps = Steps::start();
+    steps.run("fmt", || cargo::run(["fmt", "--all", "--", "--check"]))?;
+    steps.run("clippy", || {
+        cargo::run([
+            "clippy",
+            "--workspace",
+            "--all-targets",
+            "--",
+            "-D",
+            "warnings",
+        ])
+    })?;
+    steps.run("doc", || {
+        let mut doc = cargo::command(["doc", "--workspace", "--no-deps"]);
+        doc.env("RUSTDOCFLAGS", "-D warnings");
+        cargo::run_command(doc)
+    })?;
+    steps.run("test", || cargo::run(["test"]))?;
+    steps.run("counter", counter::counts_on)?;
+    if cargo::is_installed("cargo", &["deny", "--version"]) {
+        steps.run("deny", || cargo::run(["deny", "check"]))?;
+    } else {
+        steps.skip("deny", "cargo-deny is not installed");
+    }
+    if cargo::is_installed("fdbserver", &["--version"]) {
+        steps.skip(
+            "FoundationDB tests",
+            "there is no `cargo xtask fdb-test` yet",
+        );
+    } else {
+        steps.skip("FoundationDB tests", "there is no fdbserver on the PATH");
+    }
+    steps.finish();
+    Ok(())
+}
