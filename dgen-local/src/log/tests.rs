@@ -189,3 +189,18 @@ fn used_segments_are_not_leftovers() {
     ));
     assert_eq!(list_segments(&disk).unwrap(), [1]);
 }
+
+/// SPEC L2: a seal tells damage from a tear where the sectors alone cannot: in an acknowledged
+/// group, sectors that were blanked are damage.
+#[test]
+fn blanked_sectors_of_a_sealed_group_are_reported() {
+    let (disk, mut log) = new_log();
+    log.append(1, &[5; 3000]).unwrap();
+    for (from, to) in [(FIRST_GROUP, 4608), (4608, 5120), (5120, 6656)] {
+        let image = disk.kill_image();
+        image.damage(&name(), |bytes| {
+            bytes[from as usize..to as usize].fill(0xFF);
+        });
+        assert_eq!(damage(open_from(&image, 0)).offset, FIRST_GROUP);
+    }
+}

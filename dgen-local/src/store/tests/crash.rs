@@ -174,3 +174,23 @@ fn recovery_may_be_interrupted() {
         }
     }
 }
+
+/// SPEC L2: a group that a killed process wrote and did not flush is not shown to readers before
+/// it is durable: it cannot be seen, and then lost to power.
+#[test]
+fn what_recovery_shows_is_durable() {
+    let disk = MemoryDisk::new();
+    let store = open(&disk).unwrap();
+    let group = Group {
+        version: 1,
+        writes: vec![set("key", "value")],
+    };
+    // The write happens, the flush does not: killed in between. The file cache outlives us.
+    disk.stop_after(1);
+    store.append(&group).unwrap_err();
+    drop(store);
+    disk.clear_faults();
+    let seen = open(&disk).unwrap();
+    assert_eq!(rows(&seen).unwrap().len(), 1);
+    assert_eq!(open(&disk.crash_image(|| 0)).unwrap().version(), 1);
+}
