@@ -32,7 +32,8 @@ pub trait Backend: Send + Sync + fmt::Debug + 'static {
 
     /// Whether a commit's answer can be lost while the store goes on: true for a store across a
     /// network. Where it is true, [`Tenant::transact`](crate::Tenant::transact) writes a commit
-    /// marker. Default: true.
+    /// marker, and every commit with a marker has a read conflict: its read version must be taken
+    /// before it is sent, so that one that arrives late conflicts with its own retry. Default: true.
     fn can_lose_commit_answer(&self) -> bool {
         true
     }

@@ -4,8 +4,11 @@
 //! whether the attempt happened. So each attempt writes, with everything else, a marker: the number
 //! of the operation and of the attempt, in a slot of this process. A retry after a lost answer reads
 //! the slot first, in its own transaction: if it finds its own operation there, the attempt
-//! happened, and the value it computed is the answer. The read conflicts with an attempt that is
-//! still under way, so there is no window between looking and running again.
+//! happened, and the value it computed is the answer.
+//!
+//! An attempt may also still be under way when its answer is given up for lost. So every attempt
+//! counts as a reader of its slot, the first one too, even if it reads nothing else: of two attempts
+//! that are under way together, whichever arrives second conflicts with the first.
 //!
 //! A slot belongs to one operation at a time and is used again by the next, so a process leaves no
 //! more keys than it ever had operations at once. A store that never loses an answer gets none.
@@ -17,7 +20,7 @@ use std::sync::{
     atomic::{AtomicU64, Ordering},
 };
 
-use crate::{Error, Transaction, tuple::Subspace};
+use crate::{Error, KeyRange, Transaction, tuple::Subspace};
 
 /// The slots of one opened database.
 #[derive(Debug)]
@@ -85,8 +88,11 @@ impl Marker<'_> {
             .map(u32::from_le_bytes))
     }
 
-    /// Marks `attempt` as committed if `tx` is.
+    /// Marks `attempt` as committed if `tx` is, and makes `tx` conflict with every other attempt of
+    /// the operation that is committed after `tx` was begun.
     pub(crate) fn write(&self, tx: &Transaction, attempt: u32) -> Result<(), Error> {
+        // Before the set: behind it, the slot would count as the transaction's own and not as read.
+        tx.add_read_conflict(&KeyRange::key(&self.key))?;
         let mut value = self.operation.to_le_bytes().to_vec();
         value.extend_from_slice(&attempt.to_le_bytes());
         tx.set(&self.key, &value)
