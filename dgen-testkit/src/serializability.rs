@@ -98,7 +98,8 @@ pub async fn check(area: &Area, options: &Options) -> Result<Report, Violation> 
         source,
     };
     let records = run_tasks(area, options).await.map_err(failed)?;
-    let rows = area.rows().await.map_err(failed)?;
+    let read_all = async |tx| area.rows_in(&tx).await;
+    let rows = area.database().transact(read_all).await.map_err(failed)?;
     judge(records, rows).map_err(|what| Violation::NotSerializable {
         seed: options.seed,
         what,
@@ -275,7 +276,7 @@ impl Worker {
 
     fn set(&mut self, tx: &Transaction) -> Result<Step, Error> {
         let name = self.key();
-        let value = Bytes::copy_from_slice(&self.random.next().to_le_bytes());
+        let value = Bytes::copy_from_slice(&self.random.next_u64().to_le_bytes());
         tx.set(&self.area.key(&name), &value)?;
         Ok(Step::Set(name, value))
     }
@@ -292,7 +293,7 @@ impl Worker {
     }
 
     fn add(&mut self, tx: &Transaction) -> Result<Step, Error> {
-        let delta = self.random.next() as i64;
+        let delta = self.random.next_u64() as i64;
         tx.add(&self.area.key("counter"), delta)?;
         Ok(Step::Add("counter".to_owned(), delta))
     }

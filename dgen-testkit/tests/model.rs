@@ -2,5 +2,5 @@
 
 dgen_testkit::conformance_tests! {
     database: dgen_testkit::model::in_memory(),
-    database_in: |env| dgen_testkit::model::in_memory_in(env),
+    database_in: dgen_testkit::model::in_memory_in,
 }

@@ -90,13 +90,13 @@ impl Operation {
                     is_snapshot: random.chance(0.3),
                 }
             }
-            30..45 => Self::Set(key(random), random.next().to_le_bytes().to_vec()),
+            30..45 => Self::Set(key(random), random.next_u64().to_le_bytes().to_vec()),
             45..50 => Self::Clear(key(random)),
             50..55 => {
                 let (begin, end) = bounds(random);
                 Self::ClearRange(begin, end)
             }
-            55..61 => Self::Add(plain_key(random), random.next() as i64),
+            55..61 => Self::Add(plain_key(random), random.next_u64() as i64),
             61..64 => Self::VersionstampedValue(format!("v{}", random.below(3))),
             64..68 => Self::VersionstampedKey,
             68..71 => {
