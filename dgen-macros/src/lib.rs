@@ -234,8 +234,8 @@ use mistakes::Mistakes;
 /// # fn main() {}
 /// ```
 /// Each method of the handle is as visible as its handler; the handle and the batch are as visible
-/// as the widest handler, and the type must be no less. So write `pub` on a handler that other
-/// modules send. The message enums are always `pub`, because an associated type may not be more
+/// as the most visible of the marked methods, and the type must be no less so. Write `pub`, then, on
+/// a handler that other modules are to send. The message enums are always `pub`, because an associated type may not be more
 /// private than its server.
 ///
 /// A generic block (`impl<T> Pile<T> where ..`) makes generic messages, handle and batch, under

@@ -22,7 +22,7 @@ pub(crate) struct Server {
     pub(crate) generics: Generics,
     /// `#[cfg]`s of the impl block, which everything generated must share.
     pub(crate) cfgs: Vec<Attribute>,
-    /// The widest visibility of any handler: that of the handle and the batch.
+    /// The widest visibility of any marked method: that of the handle and the batch.
     pub(crate) vis: Visibility,
     pub(crate) init: Init,
     pub(crate) calls: Vec<Call>,

@@ -84,8 +84,20 @@ pub(crate) fn options(tokens: TokenStream, mistakes: &mut Mistakes) -> Options {
         }
     };
     for Entry { key, value } in entries {
+        if key != "name" && key != "crate" {
+            mistakes.add(
+                &key,
+                format_args!(
+                    "there is no option `{key}`: write `name = \"..\"` or `crate = \"..\"`"
+                ),
+            );
+            continue;
+        }
         let Some(value) = value else {
-            mistakes.add(&key, unreadable_option(&key));
+            mistakes.add(
+                &key,
+                format_args!("an option has a value: write `{key} = \"..\"`"),
+            );
             continue;
         };
         match key.to_string().as_str() {
@@ -112,7 +124,7 @@ pub(crate) fn options(tokens: TokenStream, mistakes: &mut Mistakes) -> Options {
                     "write the path of dgen-server, such as `crate = \"::dgen_server\"`",
                 ),
             },
-            _ => mistakes.add(&key, unreadable_option(&key)),
+            _ => {}
         }
     }
     options
@@ -198,10 +210,6 @@ impl syn::parse::Parse for Entry {
         };
         Ok(Self { key, value })
     }
-}
-
-fn unreadable_option(key: &Ident) -> String {
-    format!("no option reads `{key}`: write `name = \"..\"` or `crate = \"..\"`")
 }
 
 fn marks(attributes: &[Attribute]) -> Vec<Mark> {

@@ -60,9 +60,9 @@ pub(crate) fn server(block: Block, options: Options, mistakes: &mut Mistakes) ->
         let Some(role) = only_role(&method, mistakes) else {
             continue;
         };
-        // Every handler counts, mistaken or not: the handle should not vanish from another
+        // Every marked method counts, mistaken or not: the handle should not vanish from another
         // module because of a mistake inside one handler.
-        if role != Role::Init && breadth(&method.function.vis) > breadth(&server.vis) {
+        if breadth(&method.function.vis) > breadth(&server.vis) {
             server.vis = method.function.vis.clone();
         }
         match role {

@@ -26,9 +26,12 @@ pub(super) fn items(server: &Server) -> Vec<TokenStream> {
         server.ident
     );
     let methods = server.casts.iter().map(|message| method(server, message));
-    let future = quote_spanned!(located_at(ty.span())=>
-        <#krate::Cast<'handle, #ty> as ::core::future::IntoFuture>
-    );
+    let span = located_at(ty.span());
+    let future = quote!(<#krate::Cast<'handle, #ty> as ::core::future::IntoFuture>);
+    let types = quote_spanned! {span=>
+        type Output = #future::Output;
+        type IntoFuture = #future::IntoFuture;
+    };
     vec![
         quote! {
             #[doc = #doc]
@@ -54,8 +57,7 @@ pub(super) fn items(server: &Server) -> Vec<TokenStream> {
         },
         quote! {
             impl<'handle, #params> ::core::future::IntoFuture for #name<'handle, #generic_arguments> #where_clause {
-                type Output = #future::Output;
-                type IntoFuture = #future::IntoFuture;
+                #types
 
                 fn into_future(self) -> Self::IntoFuture {
                     ::core::future::IntoFuture::into_future(self.handle.cast_all(self.casts))

@@ -22,7 +22,8 @@ pub(super) fn items(server: &Server) -> Vec<TokenStream> {
     );
     let methods = methods(server);
     // Shown at the type, which has to be as visible as its `pub` handlers.
-    let target = quote_spanned!(located_at(ty.span())=> #krate::Handle<#ty>);
+    let span = located_at(ty.span());
+    let target = quote_spanned!(span=> type Target = #krate::Handle<#ty>;);
     vec![
         quote! {
             #[doc = #doc]
@@ -51,7 +52,7 @@ pub(super) fn items(server: &Server) -> Vec<TokenStream> {
         },
         quote! {
             impl #impl_generics ::core::ops::Deref for #name #ty_generics #where_clause {
-                type Target = #target;
+                #target
 
                 fn deref(&self) -> &Self::Target {
                     &self.0

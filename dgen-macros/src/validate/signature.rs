@@ -53,12 +53,11 @@ pub(super) fn refuse_qualifiers(signature: &Signature, role: Role, mistakes: &mu
 
 pub(super) fn refuse_receiver(signature: &Signature, role: Role, mistakes: &mut Mistakes) {
     let wanted = match role {
-        Role::Cast => "write `&mut self`",
-        _ => "write `&mut self`, or `&self` to read",
+        Role::Cast => "`&mut self`",
+        _ => "`&mut self`, or `&self` to read",
     };
     let Some(receiver) = signature.receiver() else {
-        let message =
-            format!("a handler works on the server's state: {wanted} as the first parameter");
+        let message = format!("a handler works on the server's state: begin with {wanted}");
         match signature.inputs.first() {
             Some(first) => mistakes.add(first, message),
             None => mistakes.add(&signature.ident, message),
@@ -76,7 +75,7 @@ pub(super) fn refuse_receiver(signature: &Signature, role: Role, mistakes: &mut 
         Some(Borrow::Shared) => {}
         None => mistakes.add(
             receiver,
-            format_args!("the state outlives the handler: {wanted}"),
+            format_args!("the state outlives the handler: write {wanted}"),
         ),
     }
 }

@@ -141,14 +141,14 @@ fn a_mistake_says_what_to_write_instead() {
                 #[call]
                 fn f() {}
             ),
-            "write `&mut self`, or `&self`",
+            "begin with `&mut self`, or `&self`",
         ),
         (
             quote!(
                 #[call]
                 fn f(a: u8) {}
             ),
-            "write `&mut self`, or `&self`",
+            "begin with `&mut self`, or `&self`",
         ),
         (
             quote!(
