@@ -120,7 +120,7 @@ fn edit_scripts_end_as_the_model_does() {
         let depth = if random.below(4) == 0 { 3 } else { 2 };
         let mut value = random.value(depth);
         let mut model = Model::with(&value);
-        for step in 0..5 {
+        for step in 0..3 {
             random.edit(&mut value, 4);
             if random.below(3) == 0 {
                 model.reload();
