@@ -1,0 +1,28 @@
+//! What the command line says.
+
+use std::path::PathBuf;
+
+use clap::Parser;
+
+/// Benchmarks of dgen's storage half.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask bench")]
+pub(crate) struct Options {
+    /// Every flush takes so many simulated milliseconds; nothing is flushed for real. Without it,
+    /// the real disk is measured.
+    #[arg(long, value_name = "N")]
+    pub(crate) flush_ms: Option<u64>,
+    /// Runs the cases whose name begins so, and those that they are compared with.
+    #[arg(long, value_name = "PREFIX", default_value = "")]
+    pub(crate) case: String,
+    /// How long a case is measured, in seconds. `queue/million` takes as long as it takes.
+    #[arg(long, value_name = "S", default_value_t = 5.0)]
+    pub(crate) seconds: f64,
+    /// To see that it runs: half a second a case, and 50,000 items through the queue.
+    #[arg(long)]
+    pub(crate) quick: bool,
+    /// Where the temporary folder is made; a folder in memory has no flush worth measuring.
+    /// Default: the system's place for temporary files.
+    #[arg(long, value_name = "FOLDER")]
+    pub(crate) dir: Option<PathBuf>,
+}
