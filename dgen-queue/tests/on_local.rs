@@ -7,10 +7,12 @@
 
 mod queue;
 
-pub(crate) use queue::fixture;
+use dgen_backend::{Database, env::Env};
+use queue::fixture;
 
-fn database() -> dgen_backend::Database {
-    dgen_local::in_memory().expect("a store in memory opens")
+fn database(env: Env) -> Database {
+    let options = dgen_local::Options::default().env(env);
+    options.in_memory().expect("a store in memory opens")
 }
 
 /// SPEC Q1, B3: what was pushed before a restart leaves before what was pushed after it.

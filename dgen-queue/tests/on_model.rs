@@ -1,4 +1,4 @@
-//! The queue on the reference model, and behind a connection that loses answers.
+//! The queue on the reference model.
 
 #![expect(
     clippy::unwrap_used,
@@ -6,11 +6,10 @@
 )]
 
 mod queue;
-#[path = "queue/retries.rs"]
-mod retries;
 
-pub(crate) use queue::fixture;
+use dgen_backend::{Database, env::Env};
+use queue::fixture;
 
-fn database() -> dgen_backend::Database {
-    dgen_testkit::model::in_memory()
+fn database(env: Env) -> Database {
+    dgen_testkit::model::in_memory_in(env)
 }

@@ -8,7 +8,8 @@ use std::{
 
 use bytes::Bytes;
 use dgen_backend::{
-    Database, Error as StoreError, KeyRange, KeyValue, Tenant, Transaction, tuple::Subspace,
+    Database, Error as StoreError, KeyRange, KeyValue, Tenant, Transaction, env::Env,
+    tuple::Subspace,
 };
 use dgen_queue::{Item, Queue};
 
@@ -20,7 +21,7 @@ pub(crate) struct Fixture {
 
 impl Fixture {
     pub(crate) fn new() -> Self {
-        Self::on(crate::database())
+        Self::on(crate::database(Env::system()))
     }
 
     pub(crate) fn on(db: Database) -> Self {

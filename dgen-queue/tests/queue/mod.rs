@@ -4,5 +4,6 @@ mod conflicts;
 mod damage;
 mod fifo;
 pub(crate) mod fixture;
+mod retries;
 mod sizes;
 mod waking;

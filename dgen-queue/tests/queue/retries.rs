@@ -1,189 +1,214 @@
-//! Commits whose answer is lost.
+//! Commits whose answer is lost, and all else that a cluster does to a transaction.
+//!
+//! Each run follows from its seed, which a failure prints.
 
-use std::{
-    collections::VecDeque,
-    sync::{Arc, Mutex},
-};
+use std::{cell::RefCell, collections::VecDeque, time::Duration};
 
 use bytes::Bytes;
-use dgen_backend::{
-    CommitVersionstamp, Database, Error as StoreError, KeyRange, RangePage, RangeRead, Read, Watch,
-    backend::{Backend, BackendTransaction, ConflictKind, Isolation, Mutation},
-    env::Env,
+use dgen_backend::{Database, Error as StoreError};
+use dgen_queue::{Error, Item, Limits};
+use dgen_testkit::{
+    MockClock, Random,
+    faults::{FaultCounts, Faults, FaultyBackend, Rates},
 };
-use dgen_queue::Error;
-use dgen_testkit::model::ModelBackend;
-use proptest::prelude::*;
 
-use crate::fixture::{Fixture, bytes, pattern};
+use super::fixture::{Fixture, bytes, pattern};
 
-/// What becomes of one commit that writes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Fate {
-    Answered,
-    /// It happens, and nobody is told.
-    LostAndDone,
-    /// It does not happen, and nobody is told.
-    LostAndUndone,
-}
-
-use Fate::{Answered, LostAndDone, LostAndUndone};
-
-/// The fates of the commits to come; then all are answered.
-type Script = Arc<Mutex<VecDeque<Fate>>>;
-
-/// The model behind a connection that loses answers by a script.
-#[derive(Debug)]
-struct Lossy {
-    store: ModelBackend,
-    script: Script,
-}
-
-struct LossyTransaction {
-    tx: Box<dyn BackendTransaction>,
-    script: Script,
-    has_writes: Mutex<bool>,
-}
-
-impl Lossy {
-    fn fixture(script: impl IntoIterator<Item = Fate>) -> Fixture {
-        Fixture::on(Database::new(Self {
-            store: ModelBackend::new(Env::system()),
-            script: Arc::new(Mutex::new(script.into_iter().collect())),
-        }))
-    }
-}
-
-impl Backend for Lossy {
-    fn name(&self) -> &'static str {
-        "lossy"
-    }
-
-    fn begin(&self) -> Result<Box<dyn BackendTransaction>, StoreError> {
-        Ok(Box::new(LossyTransaction {
-            tx: self.store.begin()?,
-            script: Arc::clone(&self.script),
-            has_writes: Mutex::new(false),
-        }))
-    }
-
-    fn env(&self) -> &Env {
-        self.store.env()
-    }
-}
-
-impl BackendTransaction for LossyTransaction {
-    fn read_version(&self) -> Read<u64> {
-        self.tx.read_version()
-    }
-
-    fn get(&self, key: &[u8], isolation: Isolation) -> Read<Option<Bytes>> {
-        self.tx.get(key, isolation)
-    }
-
-    fn get_range(&self, read: &RangeRead, isolation: Isolation) -> Read<RangePage> {
-        self.tx.get_range(read, isolation)
-    }
-
-    fn mutate(&self, mutation: Mutation<'_>) -> Result<(), StoreError> {
-        *self.has_writes.lock().unwrap() = true;
-        self.tx.mutate(mutation)
-    }
-
-    fn add_conflict(&self, range: &KeyRange, kind: ConflictKind) -> Result<(), StoreError> {
-        self.tx.add_conflict(range, kind)
-    }
-
-    fn watch(&self, key: &[u8]) -> Result<Watch, StoreError> {
-        self.tx.watch(key)
-    }
-
-    fn versionstamp(&self) -> Read<CommitVersionstamp> {
-        self.tx.versionstamp()
-    }
-
-    fn commit(&self) -> Read<()> {
-        let fate = if *self.has_writes.lock().unwrap() {
-            self.script.lock().unwrap().pop_front().unwrap_or(Answered)
-        } else {
-            Answered
-        };
-        let lost = move || StoreError::CommitUnknown {
-            reason: format!("{fate:?}"),
-        };
-        match fate {
-            Answered => self.tx.commit(),
-            LostAndDone => {
-                let commit = self.tx.commit();
-                Read::pending(async move {
-                    commit.await?;
-                    Err(lost())
-                })
-            }
-            LostAndUndone => {
-                self.tx.cancel();
-                Read::ready(Err(lost()))
-            }
-        }
-    }
-
-    fn cancel(&self) {
-        self.tx.cancel();
-    }
+/// A queue on a store with faults. Backoffs take no time.
+fn faulty(seed: u64, rates: Rates) -> (Fixture, Faults) {
+    let clock = MockClock::new(seed).auto_advance_max(Duration::from_secs(1));
+    let backend = FaultyBackend::new(crate::database(clock.env()), seed, rates);
+    let faults = backend.faults();
+    (Fixture::on(Database::new(backend)), faults)
 }
 
 impl Fixture {
-    async fn transact_push(&self, items: &[Bytes]) -> Result<(), Error> {
+    async fn transact_push(&self, items: &[Bytes]) {
         self.tenant()
-            .transact(async |tx| Ok(self.queue.push_k(&tx, items)?))
-            .await
-    }
-
-    async fn transact_consume(&self, items_max: usize) -> Result<Vec<Bytes>, Error> {
-        self.tenant()
-            .transact(async |tx| {
-                let consumed = self.queue.consume_k(&tx, items_max).await?;
-                Ok(bytes(&consumed.items))
-            })
-            .await
-    }
-}
-
-/// SPEC Q4.
-#[tokio::test]
-async fn a_push_retried_after_a_lost_answer_enters_once() {
-    for script in [
-        vec![LostAndDone],
-        vec![LostAndUndone],
-        vec![LostAndUndone, LostAndDone],
-        vec![LostAndUndone, LostAndUndone, LostAndUndone],
-    ] {
-        let f = Lossy::fixture(script.clone());
-        let items = [Bytes::from("a"), pattern(250_000).into(), Bytes::from("b")];
-        f.transact_push(&items).await.unwrap();
-        f.transact_push(&["c".into()]).await.unwrap();
-        assert_eq!(f.len().await, 4, "{script:?}");
-        let left = f.transact_consume(10).await.unwrap();
-        assert!(left[..3] == items, "{script:?}");
-        assert_eq!(left[3], "c");
-    }
-}
-
-/// SPEC Q4: what a consumer was given is what it took, and nothing is taken twice.
-#[tokio::test]
-async fn a_pop_retried_after_a_lost_answer_takes_once() {
-    for fate in [LostAndDone, LostAndUndone] {
-        let f = Lossy::fixture([Answered, fate]);
-        f.transact_push(&["a".into(), "b".into(), "c".into()])
+            .transact(async |tx| self.queue.push_k(&tx, items))
             .await
             .unwrap();
-        assert_eq!(f.transact_consume(2).await.unwrap(), ["a", "b"], "{fate:?}");
-        assert_eq!(f.len().await, 1, "{fate:?}");
-        assert_eq!(f.transact_consume(2).await.unwrap(), ["c"], "{fate:?}");
+    }
+
+    async fn transact_consume(&self, limits: Limits) -> Vec<Item> {
+        self.tenant()
+            .transact(async |tx| Ok::<_, Error>(self.queue.consume_k(&tx, limits).await?.items))
+            .await
+            .unwrap()
     }
 }
 
-/// SPEC Q1, B5: a conflict inside [`Error`] is found by the retry loop.
+/// SPEC Q4: with every second answer lost, half of them of commits that happened.
+#[tokio::test]
+async fn a_push_retried_after_a_lost_answer_enters_once() {
+    let mut total = FaultCounts::default();
+    for seed in 0..60 {
+        let rates = Rates {
+            commit_unknown: 0.5,
+            ..Rates::default()
+        };
+        let (f, faults) = faulty(seed, rates);
+        let items = [Bytes::from("a"), pattern(250_000).into(), Bytes::from("b")];
+        f.transact_push(&items).await;
+        f.transact_push(&["c".into()]).await;
+        faults.stop();
+        total.unknown_applied += faults.counts().unknown_applied;
+        total.unknown_not_applied += faults.counts().unknown_not_applied;
+
+        assert_eq!(f.len().await, 4, "seed {seed}");
+        let left = f.consume(10).await;
+        assert!(left[..3] == items && left[3] == "c", "seed {seed}");
+    }
+    assert!(total.unknown_applied > 0 && total.unknown_not_applied > 0);
+}
+
+/// SPEC Q4: a push that arrives after its caller has gone on does not enter beside its retry.
+#[tokio::test]
+async fn a_push_that_arrives_late_enters_once() {
+    let mut late = 0;
+    for seed in 0..60 {
+        let rates = Rates {
+            commit_late: 0.5,
+            ..Rates::default()
+        };
+        let (f, faults) = faulty(seed, rates);
+        for number in 0..5 {
+            f.transact_push(&[Bytes::from(number.to_string())]).await;
+        }
+        faults.stop();
+        late += faults.counts().late;
+        // What is late arrives within twenty turns.
+        for _ in 0..100 {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(f.len().await, 5, "seed {seed}");
+        assert_eq!(
+            f.consume(10).await,
+            ["0", "1", "2", "3", "4"],
+            "seed {seed}"
+        );
+    }
+    assert!(late > 0);
+}
+
+/// SPEC Q1, Q4: whatever fails, the queue does what was asked, once and in order.
+#[tokio::test]
+async fn faults_change_nothing() {
+    for seed in 0..40 {
+        let (f, faults) = faulty(seed, Rates::all(0.15));
+        let mut random = Random::new(seed);
+        let mut expected = VecDeque::new();
+        let mut names = (0_u64..).map(|number| Bytes::from(number.to_string()));
+        for _ in 0..20 {
+            let count = random.below(4);
+            if random.chance(0.6) {
+                let items: Vec<_> = names.by_ref().take(count).collect();
+                f.transact_push(&items).await;
+                expected.extend(items);
+            } else {
+                let taken = f.transact_consume(Limits::items(count)).await;
+                let count = count.min(expected.len());
+                let wanted: Vec<_> = expected.drain(..count).collect();
+                assert_eq!(bytes(&taken), wanted, "seed {seed}");
+            }
+        }
+        faults.stop();
+        assert_eq!(f.len().await, expected.len() as u64, "seed {seed}");
+    }
+}
+
+/// SPEC Q1, Q2, Q4: producers and consumers at once, under every fault: each item is taken once, and
+/// each consumer gets what it takes in the queue's order.
+#[tokio::test]
+async fn concurrent_producers_and_consumers_under_faults() {
+    const BATCHES: usize = 12;
+    const BATCH: usize = 3;
+    for seed in 0..12 {
+        let (f, faults) = faulty(seed, Rates::all(0.1));
+        let taken_by: [RefCell<Vec<Item>>; 2] = [RefCell::default(), RefCell::default()];
+        let taken_count = || -> usize { taken_by.iter().map(|taken| taken.borrow().len()).sum() };
+
+        let produce = async |producer: usize| {
+            for batch in 0..BATCHES {
+                let items: Vec<_> = (0..BATCH)
+                    .map(|at| Bytes::from(format!("{producer} {:03}", batch * BATCH + at)))
+                    .collect();
+                f.transact_push(&items).await;
+            }
+        };
+        let consume = async |taken: &RefCell<Vec<Item>>, items_max: usize| {
+            let total = 2 * BATCHES * BATCH;
+            while taken_count() < total {
+                let items = f.transact_consume(Limits::items(items_max)).await;
+                taken.borrow_mut().extend(items);
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::join!(
+            produce(0),
+            produce(1),
+            consume(&taken_by[0], 2),
+            consume(&taken_by[1], 5),
+        );
+        faults.stop();
+        assert_eq!(f.len().await, 0, "seed {seed}");
+
+        let mut all = Vec::new();
+        for taken in taken_by {
+            let taken = taken.into_inner();
+            assert!(
+                taken.is_sorted_by(|left, right| left.stamp() < right.stamp()),
+                "seed {seed}: {taken:?}"
+            );
+            all.extend(taken);
+        }
+        all.sort_by(|left, right| left.stamp().cmp(right.stamp()));
+        for producer in ["0", "1"] {
+            let numbers: Vec<_> = bytes(&all)
+                .into_iter()
+                .filter_map(|item| {
+                    let text = String::from_utf8(item.to_vec()).unwrap();
+                    let number = text.strip_prefix(producer)?.trim().parse::<usize>();
+                    Some(number.unwrap())
+                })
+                .collect();
+            let wanted: Vec<_> = (0..BATCHES * BATCH).collect();
+            assert_eq!(numbers, wanted, "seed {seed}, producer {producer}");
+        }
+    }
+}
+
+/// SPEC Q1, B4: consumers that only ever wait for a push miss none, though watches resolve early and
+/// transactions fail. The clock stands still, so no poll can help them.
+#[tokio::test]
+async fn who_waits_misses_no_push_under_faults() {
+    for seed in 0..20 {
+        let (f, _faults) = faulty(seed, Rates::all(0.1));
+        let tenant = f.tenant();
+        let produce = async {
+            for number in 0..20 {
+                f.transact_push(&[Bytes::from(number.to_string())]).await;
+                for _ in 0..number % 4 {
+                    tokio::task::yield_now().await;
+                }
+            }
+        };
+        let consume = async {
+            let mut taken = Vec::new();
+            while taken.len() < 20 {
+                let hour = Duration::from_secs(3_600);
+                f.queue.wait_for_push(&tenant, hour).await.unwrap();
+                taken.extend(f.transact_consume(Limits::items(3)).await);
+            }
+            taken
+        };
+        let ((), taken) = tokio::join!(produce, consume);
+        let wanted: Vec<_> = (0..20).map(|number| number.to_string()).collect();
+        assert_eq!(bytes(&taken), wanted, "seed {seed}");
+    }
+}
+
+/// SPEC Q1, B5: an error of the store inside [`Error`] is found by the retry loop.
 #[tokio::test]
 async fn errors_of_the_store_are_retried() {
     let error = Error::from(StoreError::Conflict);
@@ -194,50 +219,13 @@ async fn errors_of_the_store_are_retried() {
     ));
 
     let f = Fixture::new();
-    let attempts = Mutex::new(0);
-    f.tenant()
-        .transact(async |_tx| {
-            let mut attempts = attempts.lock().unwrap();
-            *attempts += 1;
-            if *attempts == 1 {
-                return Err(Error::from(StoreError::Conflict));
-            }
-            Ok(())
+    let attempts = f
+        .tenant()
+        .transact(async |tx| match tx.attempt().number {
+            1 => Err(Error::from(StoreError::Conflict)),
+            number => Ok(number),
         })
         .await
         .unwrap();
-    assert_eq!(*attempts.lock().unwrap(), 2);
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
-
-    /// SPEC Q1, Q4: whatever answers are lost, the queue does what was asked, once and in order.
-    #[test]
-    fn lost_answers_change_nothing(
-        script in prop::collection::vec(
-            prop::sample::select(vec![Answered, LostAndDone, LostAndUndone]), 0..30,
-        ),
-        steps in prop::collection::vec((any::<bool>(), 1_usize..4), 1..12),
-    ) {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(async {
-            let f = Lossy::fixture(script);
-            let mut expected = VecDeque::new();
-            let mut names = (0_u64..).map(|number| Bytes::from(number.to_string()));
-            for (is_push, count) in steps {
-                if is_push {
-                    let items: Vec<_> = names.by_ref().take(count).collect();
-                    f.transact_push(&items).await.unwrap();
-                    expected.extend(items);
-                } else {
-                    let count = count.min(expected.len());
-                    let left = f.transact_consume(count).await.unwrap();
-                    let taken: Vec<_> = expected.drain(..count).collect();
-                    assert_eq!(left, taken);
-                }
-                assert_eq!(f.len().await, expected.len() as u64);
-            }
-        });
-    }
+    assert_eq!(attempts, 2);
 }
