@@ -98,7 +98,7 @@ pub enum Damage {
 #[non_exhaustive]
 pub enum LoadError {
     /// The transaction failed. Retry if [`is_retryable`](Self::is_retryable).
-    #[error(transparent)]
+    #[error("transaction failed: {0}")]
     Backend(#[from] BackendError),
     /// Stored keys or values are not what was written. Restore them, or
     /// [`clear`](crate::clear) the state.
@@ -144,7 +144,7 @@ impl LoadError {
 #[non_exhaustive]
 pub enum StoreError {
     /// The transaction failed. Retry if [`is_retryable`](Self::is_retryable).
-    #[error(transparent)]
+    #[error("transaction failed: {0}")]
     Backend(#[from] BackendError),
     /// The value's `Serialize` failed. Nothing was written.
     #[error("state at {base} does not encode: {source}")]
@@ -176,5 +176,26 @@ impl StoreError {
     #[must_use]
     pub fn maybe_executed(&self) -> bool {
         matches!(self, Self::Backend(error) if error.maybe_executed())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// SPEC B5: the retry loop walks `source`, so the transaction's error must be in that chain; a
+    /// transparent variant would hide it.
+    #[test]
+    fn the_retry_loop_finds_the_transactions_error() {
+        let load = LoadError::from(BackendError::Conflict);
+        let store = StoreError::from(BackendError::Conflict);
+        assert!(matches!(
+            BackendError::find(&load),
+            Some(BackendError::Conflict)
+        ));
+        assert!(matches!(
+            BackendError::find(&store),
+            Some(BackendError::Conflict)
+        ));
     }
 }

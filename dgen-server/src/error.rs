@@ -106,7 +106,7 @@ pub enum Failure {
     },
 
     /// An error of the transaction or of the store.
-    #[error("transaction failed")]
+    #[error("transaction failed: {0}")]
     Transaction(#[from] Error),
 }
 

@@ -1,0 +1,169 @@
+//! A child process is killed at random moments under load; every increment that it acknowledged is
+//! there afterwards, once.
+//!
+//! The child is this very test program, told by an environment variable what to do.
+
+use std::{
+    collections::BTreeMap,
+    env,
+    io::{BufRead, BufReader, Write},
+    path::Path,
+    process::{Child, Command, Stdio},
+};
+
+use dgen_server::{Context, Handle, Never, Reply, Server};
+use futures_util::future::join_all;
+use serde::{Deserialize, Serialize};
+
+const FOLDER: &str = "DGEN_KILL_FOLDER";
+const KILLS: usize = 100;
+const CALLERS: u32 = 8;
+
+/// Counts for each caller apart, and for all together.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+struct Tally {
+    total: u64,
+    by_caller: BTreeMap<u32, u64>,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+enum TallyCall {
+    Increment { caller: u32 },
+    Read,
+}
+
+impl Server for Tally {
+    const NAME: &'static str = "Tally";
+    type Args = ();
+    type InitError = Never;
+    type Call = TallyCall;
+    type Cast = Never;
+
+    fn init((): ()) -> Result<Self, Never> {
+        Ok(Self::default())
+    }
+
+    fn handle_call(&mut self, call: TallyCall, _cx: &mut Context<Self>) -> Reply {
+        match call {
+            TallyCall::Increment { caller } => {
+                self.total += 1;
+                let mine = self.by_caller.entry(caller).or_default();
+                *mine += 1;
+                Reply::ok(mine)
+            }
+            TallyCall::Read => Reply::ok(&*self),
+        }
+    }
+
+    fn handle_cast(&mut self, cast: Never, _cx: &mut Context<Self>) {
+        match cast {}
+    }
+}
+
+/// Not a test of its own: what the killed process does. Each acknowledged increment is a line.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn child() {
+    let Some(folder) = env::var_os(FOLDER) else {
+        return;
+    };
+    let tenant = dgen_server::open(&folder).unwrap();
+    let tally = Handle::<Tally>::start(&tenant, (), ()).await.unwrap();
+    join_all((0..CALLERS).map(|caller| {
+        let tally = tally.clone();
+        async move {
+            loop {
+                let call = tally.call::<u64, Never>(TallyCall::Increment { caller });
+                let count = call.await.unwrap();
+                let mut out = std::io::stdout().lock();
+                writeln!(out, "ack {caller} {count}").unwrap();
+                out.flush().unwrap();
+            }
+        }
+    }))
+    .await;
+}
+
+/// SPEC L2, S2: 100 kills under load; no acknowledged increment is lost, none is there twice.
+#[test]
+fn sigkill_loses_and_repeats_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut acknowledged: BTreeMap<u32, u64> = BTreeMap::new();
+    let mut random = u64::from(std::process::id());
+    for kill in 0..KILLS {
+        // A different number of answers before each kill: the kill falls anywhere in the next
+        // commits.
+        random = random
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        let answers = (random >> 33) % 60;
+        kill_after(answers, folder.path(), &mut acknowledged);
+        let tally = read(folder.path());
+        assert_eq!(
+            tally.total,
+            tally.by_caller.values().sum::<u64>(),
+            "kill {kill}"
+        );
+        for (caller, count) in &acknowledged {
+            let stored = tally.by_caller.get(caller).copied().unwrap_or_default();
+            // Each caller has one call under way, which may be committed and not answered.
+            assert!(
+                stored == *count || stored == count + 1,
+                "kill {kill}: caller {caller} was told {count}, {stored} are stored"
+            );
+        }
+        acknowledged = tally.by_caller;
+    }
+    let total: u64 = acknowledged.values().sum();
+    assert!(
+        total > KILLS as u64,
+        "the children worked: {total} increments"
+    );
+}
+
+/// Starts a child, lets it acknowledge `answers` increments, kills it, and adds all that it
+/// acknowledged.
+fn kill_after(answers: u64, folder: &Path, acknowledged: &mut BTreeMap<u32, u64>) {
+    let mut child = start_child(folder);
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let mut seen = 0;
+    let mut is_killed = false;
+    while let Some(Ok(line)) = lines.next() {
+        // The test harness may have put something of its own before it.
+        if let Some((_, ack)) = line.split_once("ack ") {
+            let (caller, count) = ack.split_once(' ').unwrap();
+            acknowledged.insert(caller.parse().unwrap(), count.parse().unwrap());
+            seen += 1;
+        }
+        if seen >= answers && !is_killed && seen > 0 {
+            child.kill().unwrap();
+            is_killed = true;
+        }
+    }
+    assert!(is_killed, "the child ended by itself: {:?}", child.wait());
+    child.wait().unwrap();
+}
+
+fn start_child(folder: &Path) -> Child {
+    Command::new(env::current_exe().unwrap())
+        .args(["--exact", "child", "--nocapture"])
+        .env(FOLDER, folder)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap()
+}
+
+/// The state, read in this process.
+fn read(folder: &Path) -> Tally {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        let tenant = dgen_server::open(folder).unwrap();
+        let tally = Handle::<Tally>::start(&tenant, (), ()).await.unwrap();
+        let read = tally.call::<Tally, Never>(TallyCall::Read).await.unwrap();
+        tally.stop().await;
+        read
+    })
+}
