@@ -166,3 +166,23 @@ fn stopped_file_refuses_calls() {
     read(&blocks, 0, 1).unwrap_err();
     assert_eq!(disk.operations(), operations);
 }
+
+/// SPEC L2: a crash while the file grows is survived, whichever of the changes reached the disk.
+#[test]
+fn growth_may_be_interrupted() {
+    let disk = MemoryDisk::new();
+    let blocks = create(&disk);
+    blocks.set_len(4096).unwrap();
+    blocks.write(0, &[1; 4096]).unwrap();
+    blocks.sync_data().unwrap();
+    blocks.set_len(8 * 4096).unwrap();
+    for kept in 0..8_u64 {
+        let mut change = 0;
+        let image = disk.crash_image(|| {
+            change += 1;
+            (kept >> (change - 1)) & 1
+        });
+        let blocks = open(&image).unwrap();
+        assert_eq!(read(&blocks, 0, 4096).unwrap(), [1; 4096]);
+    }
+}

@@ -324,6 +324,7 @@ fn older_data_file_is_reported() {
     };
     commit(&store, &group(1)).unwrap();
     let older = disk.bytes("data").unwrap();
+    let older_log = disk.bytes(LOG).unwrap();
     store.checkpoint().unwrap();
     commit(&store, &group(2)).unwrap();
     let same_segment = disk.kill_image();
@@ -338,6 +339,14 @@ fn older_data_file_is_reported() {
     }
     let later_segment = disk.kill_image();
     later_segment.damage("data", |bytes| *bytes = older);
+    assert!(matches!(
+        open(&later_segment),
+        Err(OpenError::Damaged { .. })
+    ));
+
+    // Even with its own log back, it must not hide the groups in the later segment.
+    let log = later_segment.open(LOG, true).unwrap();
+    log.write_at(0, &older_log).unwrap();
     assert!(matches!(
         open(&later_segment),
         Err(OpenError::Damaged { .. })
