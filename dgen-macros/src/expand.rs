@@ -5,6 +5,7 @@
 
 mod batch;
 mod behaviour;
+mod docs;
 mod handle;
 mod messages;
 
@@ -38,15 +39,4 @@ fn variant(enumeration: &syn::Ident, message: &Message) -> TokenStream {
     let variant = &message.variant;
     let names = message.arguments.iter().map(|argument| &argument.ident);
     quote!(#enumeration::#variant { #(#names),* })
-}
-
-/// The handler's documentation, for the client's method; a line of our own if it has none.
-fn method_docs(message: &Message, kind: &str) -> TokenStream {
-    let docs = &message.docs;
-    if docs.is_empty() {
-        let line = format!(" Sends the {kind} `{}`.", message.ident);
-        quote!(#[doc = #line])
-    } else {
-        quote!(#(#docs)*)
-    }
 }

@@ -9,6 +9,7 @@
 //!
 //! ```
 //! use dgen_macros::dgen_server;
+//! use dgen_server::CallError;
 //! use serde::{Deserialize, Serialize};
 //!
 //! #[derive(Clone, Default, Serialize, Deserialize)]
@@ -46,8 +47,11 @@
 //! let account = AccountHandle::start(&tenant, "ada", ()).await?;
 //! account.deposit(500).await?;
 //! account.batch().deposit(20).deposit(30).await?;
-//! assert_eq!(account.withdraw(150).await?, 400);
-//! assert!(account.withdraw(1_000).await.is_err());
+//! assert!(matches!(account.withdraw(150).await, Ok(400)));
+//! assert!(matches!(
+//!     account.withdraw(1_000).await,
+//!     Err(CallError::Handler(Overdrawn { short_by: 600 })),
+//! ));
 //! # Ok::<(), Box<dyn std::error::Error>>(()) })?;
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```

@@ -5,7 +5,7 @@ use quote::{ToTokens, quote, quote_spanned};
 use syn::spanned::Spanned;
 use syn::{GenericParam, Generics};
 
-use super::{method_docs, parameters, variant};
+use super::{docs, parameters, variant};
 use crate::model::{Message, Server, located_at};
 
 /// Nothing, for a server without casts.
@@ -86,7 +86,7 @@ fn method(server: &Server, message: &Message) -> TokenStream {
         arguments,
         ..
     } = message;
-    let docs = method_docs(message, "cast");
+    let docs = docs::whole(server, message, "cast");
     let parameters = parameters(arguments);
     let message = variant(&server.cast_ident(), message);
     quote! {

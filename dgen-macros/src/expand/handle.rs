@@ -5,7 +5,7 @@ use quote::{ToTokens, quote, quote_spanned};
 use syn::spanned::Spanned;
 
 use super::behaviour::{args_type, init_error_type};
-use super::{method_docs, parameters, variant};
+use super::{docs, parameters, variant};
 use crate::model::{Call, Message, Server, located_at};
 
 pub(super) fn items(server: &Server) -> Vec<TokenStream> {
@@ -158,7 +158,7 @@ fn call_method(server: &Server, call: &Call) -> TokenStream {
         arguments,
         ..
     } = &call.message;
-    let docs = method_docs(&call.message, "call");
+    let docs = docs::whole(server, &call.message, "call");
     let parameters = parameters(arguments);
     let message = variant(&server.call_ident(), &call.message);
     let value = &call.value;
@@ -187,7 +187,7 @@ fn cast_method(server: &Server, message: &Message) -> TokenStream {
         arguments,
         ..
     } = message;
-    let docs = method_docs(message, "cast");
+    let docs = docs::whole(server, message, "cast");
     let parameters = parameters(arguments);
     let message = variant(&server.cast_ident(), message);
     quote! {

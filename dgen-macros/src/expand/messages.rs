@@ -1,10 +1,11 @@
 //! The enums of calls and of casts: what is stored in the queue.
 
 use proc_macro2::TokenStream;
-use quote::{ToTokens, quote};
+use quote::quote;
 use syn::ext::IdentExt;
-use syn::{Attribute, Expr, GenericParam, Ident, Lit, Meta, Visibility};
+use syn::{GenericParam, Ident, Visibility};
 
+use super::docs;
 use crate::model::{Message, Server};
 
 /// Both enums, each with a `Debug` that shows the message's name and keeps its arguments out of
@@ -38,7 +39,7 @@ fn enumeration(server: &Server, name: &Ident, kind: &str, messages: &[&Message])
     // An associated type must be as visible as the type it belongs to, and a macro cannot see how
     // visible that is. So the enums are public, and out of the documentation where no handler is.
     let hidden = (!matches!(server.vis, Visibility::Public(_))).then(|| quote!(#[doc(hidden)]));
-    let variants = messages.iter().map(|message| variant(message));
+    let variants = messages.iter().map(|message| variant(server, message));
     let phantom = type_parameters(server).map(|types| {
         quote! {
             /// Holds the type parameters; there is no value of it.
@@ -61,7 +62,7 @@ fn enumeration(server: &Server, name: &Ident, kind: &str, messages: &[&Message])
     }
 }
 
-fn variant(message: &Message) -> TokenStream {
+fn variant(server: &Server, message: &Message) -> TokenStream {
     let Message {
         variant,
         cfgs,
@@ -69,7 +70,7 @@ fn variant(message: &Message) -> TokenStream {
         arguments,
         ..
     } = message;
-    let docs = summary(message);
+    let docs = docs::summary(server, message);
     let stored = message.ident.unraw().to_string();
     let rename = (!message.is_renamed).then(|| quote!(#[serde(rename = #stored)]));
     let fields = arguments.iter().map(|argument| {
@@ -85,37 +86,6 @@ fn variant(message: &Message) -> TokenStream {
         #rename
         #(#serde)*
         #variant { #(#fields),* }
-    }
-}
-
-/// The first paragraph of the handler's documentation. The client's method has it whole; a second
-/// copy here would run its examples again and break its `Self::` links.
-fn summary(message: &Message) -> TokenStream {
-    let mut lines = Vec::new();
-    for attribute in &message.docs {
-        match doc_line(attribute) {
-            Some(line) if line.trim().is_empty() => break,
-            Some(_) => lines.push(attribute.to_token_stream()),
-            None => break,
-        }
-    }
-    if lines.is_empty() {
-        let line = format!(" Asks for `{}`.", message.ident);
-        lines.push(quote!(#[doc = #line]));
-    }
-    quote!(#(#lines)*)
-}
-
-fn doc_line(attribute: &Attribute) -> Option<String> {
-    match &attribute.meta {
-        Meta::NameValue(pair) => match &pair.value {
-            Expr::Lit(literal) => match &literal.lit {
-                Lit::Str(line) => Some(line.value()),
-                _ => None,
-            },
-            _ => None,
-        },
-        _ => None,
     }
 }
 
