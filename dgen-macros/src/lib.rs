@@ -269,3 +269,73 @@ fn generate(
     let mistakes = mistakes.into_compile_errors();
     quote!(#untouched #generated #mistakes)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// SPEC M3: an editor goes on seeing the block while it is wrong.
+    #[test]
+    fn the_users_block_comes_first_whatever_is_wrong_with_it() {
+        let wrong = [
+            (
+                quote!(nam = "x"),
+                quote!(impl Counter { #[call] fn value(&self) {} }),
+            ),
+            (
+                quote!(),
+                quote!(impl Counter { #[call] async fn value(&self) {} }),
+            ),
+            (
+                quote!(),
+                quote!(impl Count for Counter { #[cast] fn value(&self) {} }),
+            ),
+            (
+                quote!(),
+                quote!(impl Counter { #[call] fn value(&self) { oops } } trailing),
+            ),
+        ];
+        for (options, block) in wrong {
+            let untouched = fallback::without_helpers(block.clone()).to_string();
+            let generated = generate(options, block).to_string();
+            assert!(generated.starts_with(&untouched), "{generated}");
+            assert!(generated.contains("compile_error !"), "{generated}");
+            assert!(!generated.contains("# [call]"), "{generated}");
+        }
+    }
+
+    #[test]
+    fn a_renamed_crate_is_named_throughout() {
+        let block = quote! {
+            impl<T> Counter<T> {
+                #[init] fn new(by: T) -> Result<Self, Error> {}
+                #[call] fn value(&self) -> Result<T, Error> {}
+                #[cast] fn add(&mut self, by: T) {}
+            }
+        };
+        let generated = generate(quote!(crate = "other::dgen"), block).to_string();
+        assert!(generated.contains("other :: dgen :: Server"), "{generated}");
+        assert!(
+            generated.contains("\"other::dgen::__private::serde\""),
+            "{generated}"
+        );
+        assert!(!generated.contains("dgen_server"), "{generated}");
+    }
+
+    #[test]
+    fn links_through_self_keep_their_target_in_every_copy() {
+        let block = quote! {
+            impl tally::Counter<u8> {
+                /// See [`Self::plain`] of [`Self`].
+                ///
+                /// More.
+                #[cast] fn add(&mut self) {}
+            }
+        };
+        let generated = generate(quote!(), block).to_string();
+        let link = "See [`tally::Counter::plain`] of [`tally::Counter`].";
+        // The variant, the handle's method and the batch's; the rest is not for the variant.
+        assert_eq!(generated.matches(link).count(), 3, "{generated}");
+        assert_eq!(generated.matches("More.").count(), 3, "{generated}");
+    }
+}
