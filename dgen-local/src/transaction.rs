@@ -156,7 +156,14 @@ impl BackendTransaction for LocalTransaction {
             ConflictKind::Read => {
                 // A conflict is counted from the read version, so there must be one.
                 self.state()?;
-                self.work().reads.push(span);
+                let mut work = self.work();
+                if work.writes.is_empty() {
+                    work.reads.push(span);
+                } else {
+                    // As for a read: what this transaction has written itself does not count.
+                    let spans = work.writes.read_spans(&range.begin, &range.end);
+                    work.reads.extend(spans);
+                }
             }
             ConflictKind::Write => self.work().conflicts.push(span),
         }
