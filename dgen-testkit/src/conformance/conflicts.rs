@@ -206,6 +206,14 @@ pub async fn page_conflicts_only_where_it_read(area: Area) -> Outcome {
     Ok(())
 }
 
+/// SPEC B1: clearing an empty range in the middle of what was read writes nothing.
+pub async fn clear_of_an_empty_range_does_not_conflict(area: Area) -> Outcome {
+    let empty = area.range("m", "m");
+    let read = async |tx: &Transaction| collect(tx, area.range("a", "z")).await;
+    assert!(!is_conflict(&area, read, async |tx| tx.clear_range(&empty)).await?);
+    Ok(())
+}
+
 /// SPEC B1: transactions that only write never conflict, whatever they write.
 pub async fn blind_writes_never_conflict(area: Area) -> Outcome {
     let key = area.key("a");

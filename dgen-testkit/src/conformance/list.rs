@@ -69,6 +69,7 @@ macro_rules! __promises {
             reverse_limited_range_read_conflicts_only_where_it_read
             unfilled_limit_counts_to_the_end_of_the_range
             page_conflicts_only_where_it_read
+            clear_of_an_empty_range_does_not_conflict
             blind_writes_never_conflict
             snapshot_reads_never_conflict
             read_only_transaction_never_conflicts

@@ -191,8 +191,9 @@ pub(crate) fn sum(value: Option<&Bytes>, delta: i64) -> Bytes {
     Bytes::copy_from_slice(&sum.to_le_bytes())
 }
 
+/// Whether a key can be in both.
 pub(super) fn overlaps(a: &KeyRange, b: &KeyRange) -> bool {
-    a.begin < b.end && b.begin < a.end
+    (&a.begin).max(&b.begin) < (&a.end).min(&b.end)
 }
 
 /// Eight bytes of version, big-endian, and two that are always 0: every commit has a version of its
