@@ -1,0 +1,122 @@
+//! The keys and bytes of a small store, held to a file: what docs/keyspace.md and
+//! docs/wire-format.md describe. After a change that is meant, `DGEN_GOLDEN=write cargo test -p
+//! dgen-server --test golden` writes the file anew; such a change goes into CHANGELOG.md.
+
+mod support;
+
+use std::{env, fmt::Write as _, fs, path::Path};
+
+use dgen_backend::{
+    KeyRange, Tenant,
+    tuple::{Element, unpack},
+};
+use dgen_server::{Context, Handle, Never, Reply, Server};
+use futures_util::FutureExt as _;
+use serde::{Deserialize, Serialize};
+use support::{CounterCall, CounterCast, CounterHandle};
+
+/// A state with each of the three encodings.
+#[derive(Clone, Serialize, Deserialize)]
+struct Shop {
+    name: String,
+    open: bool,
+    orders: Vec<Order>,
+}
+
+#[derive(Clone, Serialize, Deserialize)]
+struct Order {
+    id: String,
+    cents: u64,
+}
+
+impl Server for Shop {
+    const NAME: &'static str = "Shop";
+    type Args = ();
+    type InitError = Never;
+    type Call = Never;
+    type Cast = Never;
+
+    fn init((): ()) -> Result<Self, Never> {
+        let order = |id: &str, cents| Order {
+            id: id.to_owned(),
+            cents,
+        };
+        Ok(Self {
+            name: "tea".to_owned(),
+            open: true,
+            orders: vec![order("o-2", 250), order("o-1", 1_000)],
+        })
+    }
+
+    fn handle_call(&mut self, call: Never, _cx: &mut Context<Self>) -> Reply {
+        match call {}
+    }
+
+    fn handle_cast(&mut self, cast: Never, _cx: &mut Context<Self>) {
+        match cast {}
+    }
+}
+
+/// SPEC C1, B6, M4: what is stored stays readable; a change of it is seen.
+#[tokio::test]
+async fn stored_keys_and_bytes_are_golden() {
+    let tenant = dgen_server::in_memory().unwrap();
+    Tenant::open(tenant.database(), ["app", "eu"])
+        .await
+        .unwrap();
+    Handle::<Shop>::start(&tenant, ("eu", 7), ()).await.unwrap();
+    let client = CounterHandle::client(&tenant, "demo");
+    client.cast(CounterCast::Add { by: 2 }).await.unwrap();
+    // Polled once, the call is pushed and waits.
+    let call = client.call::<i64, Never>(CounterCall::Increment { by: 3 });
+    assert!(call.into_future().now_or_never().is_none());
+
+    let dump = dump(&tenant).await;
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/keyspace.txt");
+    if env::var("DGEN_GOLDEN").is_ok_and(|value| value == "write") {
+        fs::write(&path, &dump).unwrap();
+    }
+    assert_eq!(dump, fs::read_to_string(&path).unwrap());
+}
+
+/// Each key as a tuple, and its value with what is not ASCII escaped. The random name of the OS
+/// process is left out.
+async fn dump(tenant: &Tenant) -> String {
+    let tx = tenant.database().begin().unwrap();
+    let rows = tx.collect_range(KeyRange::new(b"", b"\xff")).await.unwrap();
+    let mut dump = String::new();
+    let mut process = None;
+    for row in &rows {
+        let (prefix, tuple) = match row.key.strip_prefix(&[0xfe]) {
+            Some(tuple) => ("FE ", tuple),
+            None => ("", &row.key[..]),
+        };
+        let elements: Vec<Element<'_>> = unpack(tuple).unwrap();
+        let key = elements.iter().map(element).collect::<Vec<_>>().join(", ");
+        if let Some(position) = elements
+            .iter()
+            .position(|element| element.as_str() == Some("r"))
+        {
+            process = elements[position + 1]
+                .as_bytes()
+                .map(|bytes| bytes.to_vec());
+        }
+        writeln!(dump, "{prefix}({key})\n    \"{}\"", row.value.escape_ascii()).unwrap();
+    }
+    let process = process.unwrap();
+    dump.replace(&process.escape_ascii().to_string(), "<process>")
+}
+
+fn element(element: &Element<'_>) -> String {
+    match element {
+        Element::String(text) => format!("{text:?}"),
+        Element::Int(number) => number.to_string(),
+        Element::Bytes(bytes) => format!("b\"{}\"", bytes.escape_ascii()),
+        Element::Versionstamp(stamp) => format!("stamp {}", stamp.as_bytes().escape_ascii()),
+        Element::Tuple(elements) => {
+            let inner: Vec<_> = elements.iter().map(self::element).collect();
+            format!("({})", inner.join(", "))
+        }
+        other => format!("{other:?}"),
+    }
+}
