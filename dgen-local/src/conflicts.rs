@@ -253,3 +253,80 @@ impl Steps {
         ranges
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// A key or range over a few keys, so that much overlaps.
+    fn span() -> impl Strategy<Value = Span> {
+        let key = (0..24u8).prop_map(|key| Bytes::copy_from_slice(&[b'a' + key]));
+        prop_oneof![
+            3 => key.clone().prop_map(Span::Key),
+            1 => (key.clone(), key).prop_map(|(begin, end)| Span::Range(begin, end)),
+        ]
+    }
+
+    fn bounds(span: &Span) -> (Vec<u8>, Vec<u8>) {
+        match span {
+            Span::Key(key) => (key.to_vec(), [key, &b"\0"[..]].concat()),
+            Span::Range(begin, end) => (begin.to_vec(), end.to_vec()),
+        }
+    }
+
+    fn overlap(one: &Span, other: &Span) -> bool {
+        let ((one_begin, one_end), (begin, end)) = (bounds(one), bounds(other));
+        one_begin < one_end && begin < end && one_begin < end && begin < one_end
+    }
+
+    proptest! {
+        /// SPEC B1: through every merge of runs, a read conflicts exactly with what was written
+        /// after its version; a transaction older than all that is known is too old.
+        #[test]
+        fn conflicts_are_those_of_a_plain_list(
+            groups in prop::collection::vec(prop::collection::vec(span(), 0..5), 1..600),
+            checks in prop::collection::vec((0..600u64, prop::collection::vec(span(), 1..4)), 1..60),
+            forget_every in 200..2_000u64,
+        ) {
+            let start = dgen_backend::env::Env::system().now();
+            let window = Duration::from_millis(forget_every);
+            let mut conflicts = Conflicts::new(window, 0);
+            for (version, writes) in (1..).zip(&groups) {
+                let mut group = GroupWrites::default();
+                for span in writes {
+                    group.add(span.clone());
+                }
+                conflicts.add(group, version, start + Duration::from_millis(version));
+            }
+            let newest = groups.len() as u64;
+            for (version, reads) in checks {
+                let version = version.min(newest);
+                let is_written = (1..).zip(&groups).any(|(written_at, writes)| {
+                    written_at > version
+                        && writes.iter().any(|write| reads.iter().any(|read| overlap(write, read)))
+                });
+                match conflicts.check(version, &reads) {
+                    Verdict::Clean => prop_assert!(!is_written),
+                    Verdict::Conflict => prop_assert!(is_written),
+                    Verdict::TooOld => prop_assert!(newest - version > forget_every),
+                }
+            }
+        }
+
+        /// SPEC B1: transactions of one group conflict as those of two would.
+        #[test]
+        fn a_group_touches_what_overlaps(
+            writes in prop::collection::vec(span(), 0..8),
+            read in span(),
+        ) {
+            let mut group = GroupWrites::default();
+            for write in &writes {
+                group.add(write.clone());
+            }
+            let expected = writes.iter().any(|write| overlap(write, &read));
+            prop_assert_eq!(group.touches(&read), expected);
+        }
+    }
+}
