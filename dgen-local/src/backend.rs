@@ -75,10 +75,7 @@ fn parts(store: &RedbStore, path: &Path) -> Result<(Arc<Current>, Arc<Watches>),
     let snapshot = store
         .snapshot()
         .map_err(|error| OpenError::from_store(path, error))?;
-    let published = Published {
-        version: store.version(),
-        snapshot,
-    };
+    let published = Published { snapshot };
     Ok((Arc::new(Current::new(published)), Arc::default()))
 }
 

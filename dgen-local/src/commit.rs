@@ -133,7 +133,7 @@ impl Committer {
             Ok(base) => base,
             Err(closed) => return refuse(group, &closed),
         };
-        let version = base.version + 1;
+        let version = base.version() + 1;
         let now = self.env.now();
         let mut writes = WriteSet::default();
         let mut written = GroupWrites::default();
@@ -179,7 +179,7 @@ impl Committer {
         match self.make_durable(&group) {
             Ok(snapshot) => {
                 self.conflicts.add(written, version, now);
-                self.current.publish(Published { version, snapshot }, now);
+                self.current.publish(Published { snapshot }, now);
                 self.watches.fire(spans.iter());
                 for mut request in accepted {
                     self.arm(std::mem::take(&mut request.watches));

@@ -10,8 +10,10 @@
 //!
 //! Leaves out: when to checkpoint and which segment counts. The store decides both.
 
+mod layout;
 mod record;
 mod recovery;
+mod recovery_error;
 mod segment;
 
 use std::io;
@@ -22,7 +24,8 @@ use self::record::{Place, RecordHeader};
 use self::segment::SegmentHeader;
 use crate::disk::{Disk, DiskFile};
 
-pub(crate) use self::recovery::{RecoveryError, Replay};
+pub(crate) use self::recovery::Replay;
+pub(crate) use self::recovery_error::RecoveryError;
 pub(crate) use self::segment::{check_is_unused, list_segments, segment_name};
 
 /// The segment that groups are appended to.

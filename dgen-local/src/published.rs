@@ -12,15 +12,20 @@ use std::{
 
 use dgen_backend::{Error, limits::TRANSACTION_AGE_MAX};
 
-use crate::store::{Base, RedbStore};
+use crate::store::{Base, BaseSnapshot as _, RedbStore};
 
 /// The stored part of a state.
 pub(crate) type Snapshot = <RedbStore as Base>::Snapshot;
 
 /// A state of the store.
 pub(crate) struct Published {
-    pub(crate) version: u64,
     pub(crate) snapshot: Snapshot,
+}
+
+impl Published {
+    pub(crate) fn version(&self) -> u64 {
+        self.snapshot.version()
+    }
 }
 
 /// The newest state, or why there is none.
@@ -137,7 +142,7 @@ impl Slot {
     /// When the transaction first read, and what version, if it did and is not too old.
     pub(crate) fn read_at(&self) -> Option<(Instant, u64)> {
         match &*self.0.lock().unwrap_or_else(PoisonError::into_inner) {
-            Held::State(state, since) => Some((*since, state.version)),
+            Held::State(state, since) => Some((*since, state.version())),
             Held::Nothing | Held::TooOld | Held::Closed(_) => None,
         }
     }

@@ -52,10 +52,6 @@ pub(crate) trait Base: Send + Sync {
     /// The group stays durable whatever happens here.
     fn apply(&self, group: &Group) -> Result<(), StoreError>;
 
-    /// Makes the tree durable as of the last group applied, so that the log up to it is not
-    /// needed any more. Does nothing if it is already.
-    fn checkpoint(&self) -> Result<(), StoreError>;
-
     /// Version of the last group applied; 0 for an empty store.
     fn version(&self) -> u64;
 

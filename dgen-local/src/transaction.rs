@@ -98,7 +98,7 @@ impl LocalTransaction {
 
 impl BackendTransaction for LocalTransaction {
     fn read_version(&self) -> Read<u64> {
-        Read::ready(self.state().map(|state| state.version))
+        Read::ready(self.state().map(|state| state.version()))
     }
 
     fn get(&self, key: &[u8], isolation: Isolation) -> Read<Option<Bytes>> {

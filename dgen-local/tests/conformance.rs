@@ -27,7 +27,7 @@ mod disk {
 
     dgen_testkit::conformance_tests! {
         database: on_disk(Env::system()),
-        database_in: |env| on_disk(env),
+        database_in: on_disk,
     }
 }
 
@@ -36,6 +36,6 @@ mod memory {
 
     dgen_testkit::conformance_tests! {
         database: in_memory(Env::system()),
-        database_in: |env| in_memory(env),
+        database_in: in_memory,
     }
 }

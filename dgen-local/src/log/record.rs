@@ -17,7 +17,7 @@
 
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
-use super::segment::{FILL, read_u64};
+use super::layout::{FILL, read_u64};
 
 pub(super) const HEADER_BYTES: usize = 56;
 /// What a seal takes, in bytes.

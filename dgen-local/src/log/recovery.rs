@@ -21,39 +21,15 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use super::layout::FILL;
 use super::record::{self, Kind, Place, RecordHeader, SEAL_BYTES, Start};
-use super::segment::{self, CHUNK_BYTES, FILL, segment_name};
+use super::recovery_error::RecoveryError;
+use super::segment::{self, CHUNK_BYTES, segment_name};
 use crate::disk::{Disk, DiskFile, SECTOR_BYTES};
 use crate::store::damage::Damage;
-use crate::store::store_error::StoreError;
 
 /// Takes the version and the payload of one group.
 pub(crate) type Replay<'a> = dyn FnMut(u64, &[u8]) -> Result<(), RecoveryError> + 'a;
-
-/// Why a segment cannot be used.
-#[derive(Debug)]
-pub(crate) enum RecoveryError {
-    Damage(Damage),
-    Unknown {
-        path: PathBuf,
-        found: String,
-    },
-    Io(io::Error),
-    /// What the caller's `replay` returned.
-    Replay(StoreError),
-}
-
-impl From<Damage> for RecoveryError {
-    fn from(damage: Damage) -> Self {
-        Self::Damage(damage)
-    }
-}
-
-impl From<io::Error> for RecoveryError {
-    fn from(error: io::Error) -> Self {
-        Self::Io(error)
-    }
-}
 
 pub(super) struct Recovered {
     pub(super) file: Arc<dyn DiskFile>,

@@ -19,12 +19,12 @@ use std::sync::Arc;
 
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
+use super::layout::{FILL, read_u64};
 use super::record::SEAL_BYTES;
-use super::recovery::RecoveryError;
+use super::recovery_error::RecoveryError;
 use crate::disk::{Disk, DiskFile};
 use crate::store::damage::Damage;
 
-pub(super) const FILL: u8 = 0xFF;
 pub(super) const HEADER_BYTES: usize = 4096;
 /// How much is read or written at a time when a whole segment is walked, in bytes.
 pub(super) const CHUNK_BYTES: usize = 256 * 1024;
@@ -177,8 +177,4 @@ pub(crate) fn check_is_unused(disk: &dyn Disk, sequence: u64) -> Result<(), Reco
         offset += count as u64;
     }
     Ok(())
-}
-
-pub(super) fn read_u64(bytes: &[u8], offset: usize) -> u64 {
-    u64::from_le_bytes(bytes[offset..offset + 8].try_into().expect("eight bytes"))
 }

@@ -107,6 +107,16 @@ impl RedbStore {
         })
     }
 
+    /// Makes the tree durable as of the last group applied, as a full segment does by itself.
+    #[cfg(test)]
+    pub(crate) fn checkpoint(&self) -> Result<(), StoreError> {
+        self.poison.check()?;
+        match &self.durable {
+            Some(durable) => self.poison.latch(self.checkpoint_log(&mut durable.log())),
+            None => Ok(()),
+        }
+    }
+
     fn lock_file(&self) -> MutexGuard<'_, Option<LockFile>> {
         self.lock_file
             .lock()
@@ -197,14 +207,6 @@ impl Base for RedbStore {
         self.poison.check()?;
         self.poison
             .latch(self.tree.apply(group.version, &group.writes))
-    }
-
-    fn checkpoint(&self) -> Result<(), StoreError> {
-        self.poison.check()?;
-        match &self.durable {
-            Some(durable) => self.poison.latch(self.checkpoint_log(&mut durable.log())),
-            None => Ok(()),
-        }
     }
 
     fn version(&self) -> u64 {
