@@ -2,6 +2,8 @@
 //! docs/wire-format.md describe. After a change that is meant, `DGEN_GOLDEN=write cargo test -p
 //! dgen-server --test golden` writes the file anew; such a change goes into CHANGELOG.md.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by it")]
+
 mod support;
 
 use std::{env, fmt::Write as _, fs, path::Path};
@@ -101,7 +103,12 @@ async fn dump(tenant: &Tenant) -> String {
                 .as_bytes()
                 .map(|bytes| bytes.to_vec());
         }
-        writeln!(dump, "{prefix}({key})\n    \"{}\"", row.value.escape_ascii()).unwrap();
+        writeln!(
+            dump,
+            "{prefix}({key})\n    \"{}\"",
+            row.value.escape_ascii()
+        )
+        .unwrap();
     }
     let process = process.unwrap();
     dump.replace(&process.escape_ascii().to_string(), "<process>")
