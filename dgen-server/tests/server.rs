@@ -2,8 +2,11 @@
 
 mod support;
 
-use dgen_server::{CallError, Failure, Handle, Never, StartOptions, StopReason};
+use dgen_server::{
+    CallError, Context, Failure, Handle, Never, Reply, Server, StartOptions, StopReason,
+};
 use futures_util::future::join_all;
+use serde::{Deserialize, Serialize};
 use support::*;
 
 on_each_store! {
@@ -138,6 +141,20 @@ on_each_store! {
         assert_eq!(counter.queue_len().await.unwrap(), 2, "the first was handled, none is lost");
     }
 
+    /// SPEC S12, M4: a message that this build does not know stays in the queue, and callers are told
+    /// at which key.
+    async fn an_unknown_message_stays_and_is_named(store: Store) {
+        let newer = Handle::<Newer>::client(&store.tenant, "demo");
+        newer.cast(NewerCast::Rename { to: "tea".to_owned() }).await.unwrap();
+        let counter = CounterHandle::start(&store.tenant, "demo", 3).await.unwrap();
+        let stuck = counter.call::<i64, Never>(CounterCall::Value).await.unwrap_err();
+        let text = stuck.to_string();
+        assert!(matches!(stuck, CallError::Failed(Failure::Stuck { .. })), "{text}");
+        assert!(text.contains("does not decode") && text.contains("Rename"), "{text}");
+        assert!(text.contains("Counter") && text.contains("demo"), "{text}");
+        assert_eq!(counter.queue_len().await.unwrap(), 1, "it is not lost");
+    }
+
     /// SPEC S4: a reply of many chunks arrives, inline and through the queue.
     async fn replies_may_be_large(store: Store) {
         let size_bytes = 1_000_000;
@@ -207,6 +224,33 @@ async fn state_survives_a_restart() {
         drop(counter);
         store = store.reopen();
     }
+}
+
+/// A later version of the counter, which knows a message more.
+#[derive(Clone, Serialize, Deserialize)]
+struct Newer;
+
+#[derive(Clone, Serialize, Deserialize)]
+enum NewerCast {
+    Rename { to: String },
+}
+
+impl Server for Newer {
+    const NAME: &'static str = "Counter";
+    type Args = ();
+    type InitError = Never;
+    type Call = Never;
+    type Cast = NewerCast;
+
+    fn init((): ()) -> Result<Self, Never> {
+        Ok(Self)
+    }
+
+    fn handle_call(&mut self, call: Never, _cx: &mut Context<Self>) -> Reply {
+        match call {}
+    }
+
+    fn handle_cast(&mut self, _cast: NewerCast, _cx: &mut Context<Self>) {}
 }
 
 /// Handles and the futures of their calls move between threads.
