@@ -12,11 +12,12 @@ pub(crate) struct Options {
     /// the real disk is measured.
     #[arg(long, value_name = "N")]
     pub(crate) flush_ms: Option<u64>,
-    /// Runs the cases whose name begins so, and those that they are compared with.
+    /// Runs only the cases whose name begins so, those that they are compared with, and `floor/1`.
     #[arg(long, value_name = "PREFIX", default_value = "")]
     pub(crate) case: String,
-    /// How long a case is measured, in seconds. `queue/million` takes as long as it takes.
-    #[arg(long, value_name = "S", default_value_t = 5.0)]
+    /// How long a case is measured, in seconds, from 0.1 to 3600. `queue/million` takes as long as
+    /// it takes.
+    #[arg(long, value_name = "S", default_value_t = 5.0, value_parser = parse_seconds)]
     pub(crate) seconds: f64,
     /// To see that it runs: half a second a case, and 50,000 items through the queue.
     #[arg(long)]
@@ -25,4 +26,11 @@ pub(crate) struct Options {
     /// Default: the system's place for temporary files.
     #[arg(long, value_name = "FOLDER")]
     pub(crate) dir: Option<PathBuf>,
+}
+
+fn parse_seconds(text: &str) -> Result<f64, String> {
+    text.parse()
+        .ok()
+        .filter(|seconds| (0.1..=3_600.0).contains(seconds))
+        .ok_or_else(|| "not a number from 0.1 to 3600".to_owned())
 }
