@@ -85,6 +85,8 @@ impl Env {
     #[must_use]
     pub fn jitter(&self, max: Duration) -> Duration {
         let share = u32::from_le_bytes(self.random());
+        // Far above any sensible wait, and far below what the product could overflow.
+        let max = max.min(Duration::from_secs(86_400 * 365));
         max.mul_f64(f64::from(share) / f64::from(u32::MAX))
     }
 

@@ -130,11 +130,28 @@ pub enum Error {
         maybe_executed: bool,
     },
 
-    /// The store is closed, by its owner or because a flush failed. Open it anew.
+    /// An attempt may have been committed, its answer lost, and a later one failed for good: nobody
+    /// can say whether the transaction happened. Look at what it was to write.
+    #[error("an attempt may have been committed, and a later one failed: {last}")]
+    OutcomeUnknown {
+        /// What the last attempt failed with.
+        last: Box<Error>,
+    },
+
+    /// What was waited for comes with a commit, and the transaction was not committed, or wrote
+    /// nothing.
+    #[error("the transaction was not committed, or wrote nothing")]
+    NotCommitted,
+
+    /// The store is closed, by its owner or because it failed. Open it anew.
     #[error("the store is closed: {reason}")]
     Closed {
         /// What closed it.
         reason: Arc<str>,
+        /// The error that closed it, if one did: [`Error::NoSpace`], [`Error::Damaged`],
+        /// [`Error::Storage`].
+        #[source]
+        cause: Option<Arc<Error>>,
     },
 
     /// Stored bytes are not what was written. Nothing was overwritten; restore the store from a
@@ -191,7 +208,7 @@ impl Error {
     #[must_use]
     pub fn maybe_executed(&self) -> bool {
         match self {
-            Self::CommitUnknown { .. } => true,
+            Self::CommitUnknown { .. } | Self::OutcomeUnknown { .. } => true,
             Self::Native { maybe_executed, .. } | Self::DeadlineExceeded { maybe_executed, .. } => {
                 *maybe_executed
             }

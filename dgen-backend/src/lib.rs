@@ -10,7 +10,7 @@
 //! |---|---|
 //! | read and write | [`Transaction`] |
 //! | run a transaction until it commits | [`Tenant::transact`], [`Database::transact`] |
-//! | name a part of the store | [`Tenant`], [`directory`], [`tuple`] |
+//! | name a part of the store | [`Tenant`], [`directory`], [`mod@tuple`] |
 //! | write a backend | [`backend::Backend`], [`backend::BackendTransaction`] |
 //! | know whether to retry | [`Error::is_retryable`], [`Error::maybe_executed`] |
 //! | replace clock, randomness, sleep and spawn | [`env::Env`] |

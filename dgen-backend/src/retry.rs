@@ -73,7 +73,9 @@ where
     // What the attempts with an unknown outcome computed, by their number.
     let mut unknown: Vec<(u32, T)> = Vec::new();
     loop {
-        let tx = db.begin_attempt(clock.attempt)?;
+        let tx = db
+            .begin_attempt(clock.attempt)
+            .map_err(|error| clock.fail(error))?;
         let remaining = clock.remaining();
         // Until the attempt's outcome is known: its future may be dropped at any await.
         settle(&mut marker, false);
@@ -86,7 +88,7 @@ where
             }
             let value = work(tx.clone()).await?;
             if let Some(marker) = &marker
-                && tx.has_writes()
+                && (tx.has_writes() || clock.attempt.maybe_executed)
             {
                 marker.write(&tx, clock.attempt.number)?;
             }
@@ -131,7 +133,7 @@ where
             Some(cause) if cause.is_retryable() => cause,
             // An earlier attempt may have happened, and this error does not say so.
             Some(cause) if clock.attempt.maybe_executed && !cause.maybe_executed() => {
-                return Err(clock.give_up(Some(cause)).into());
+                return Err(clock.fail(cause).into());
             }
             _ => return Err(error),
         };
@@ -190,6 +192,15 @@ impl<'a> Clock<'a> {
         env.sleep(wait).await;
         self.attempt.number += 1;
         Ok(())
+    }
+
+    /// The error for a transaction that failed with `last` and is not run again.
+    fn fail(&self, last: Error) -> Error {
+        if self.attempt.maybe_executed {
+            let last = Box::new(last);
+            return Error::OutcomeUnknown { last };
+        }
+        last
     }
 
     fn give_up(&self, last: Option<Error>) -> Error {

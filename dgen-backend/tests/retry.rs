@@ -141,11 +141,10 @@ async fn error_after_an_unknown_commit_says_maybe_executed() {
         })
         .await;
     match result {
-        Err(Error::DeadlineExceeded {
-            maybe_executed: true,
-            last: Some(last),
-            ..
-        }) => assert!(matches!(*last, Error::ValueTooLarge { .. })),
+        Err(Error::OutcomeUnknown { last }) => {
+            assert!(matches!(*last, Error::ValueTooLarge { .. }));
+            assert!(Error::OutcomeUnknown { last }.maybe_executed());
+        }
         other => panic!("{other:?}"),
     }
 }

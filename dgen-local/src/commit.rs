@@ -5,6 +5,7 @@
 //! nothing to flush, so there the caller commits its own group of one.
 
 use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
     sync::{Arc, mpsc},
     time::Instant,
 };
@@ -16,7 +17,7 @@ use tokio::sync::oneshot;
 use crate::{
     conflicts::{Conflicts, GroupWrites, Verdict},
     page,
-    published::{Current, Published, Snapshot},
+    published::{Current, Published, Snapshot, closed_by_owner},
     span::Span,
     stamp,
     store::{Base as _, BaseSnapshot as _, Group, RedbStore, StoreError, Write},
@@ -72,13 +73,6 @@ pub(crate) struct Committer {
     env: Env,
 }
 
-/// A request that is part of the group.
-struct Accepted {
-    index: u16,
-    watches: Vec<PendingWatch>,
-    done: Option<oneshot::Sender<Outcome>>,
-}
-
 impl Committer {
     pub(crate) fn new(
         store: RedbStore,
@@ -102,13 +96,15 @@ impl Committer {
             let mut size_bytes = first.request.size_bytes;
             let mut group = vec![first];
             while group.len() < GROUP_TRANSACTIONS_MAX && size_bytes < GROUP_SIZE_MAX_BYTES {
-                let Ok(next) = requests.try_recv() else { break };
+                let Ok(next) = requests.try_recv() else {
+                    break;
+                };
                 size_bytes += next.request.size_bytes;
                 group.push(next);
             }
             self.commit(group);
         }
-        self.close("it was closed by its owner");
+        self.close(&closed_by_owner());
     }
 
     /// Commits one transaction and returns its outcome.
@@ -117,55 +113,57 @@ impl Committer {
         self.commit(vec![Waiting { request, done }]);
         outcome
             .try_recv()
-            .expect("a commit answers every request before it returns")
+            .unwrap_or_else(|_| Err(unknown("the commit panicked")))
     }
 
-    pub(crate) fn close(&mut self, reason: &str) {
-        self.current.close(&Arc::from(reason));
+    pub(crate) fn close(&mut self, closed: &Error) {
+        self.current.close(closed);
         self.watches.close();
         if let Err(error) = self.store.close() {
             tracing::error!(%error, "the store could not be closed cleanly; it recovers when it is opened");
         }
     }
 
+    /// Commits a group. A panic in it is a broken invariant of ours: the store closes, so that nothing
+    /// goes on from a state that nobody knows.
     fn commit(&mut self, group: Vec<Waiting>) {
+        if catch_unwind(AssertUnwindSafe(|| self.try_commit(group))).is_err() {
+            self.fail(&unknown("a commit panicked"));
+        }
+    }
+
+    fn try_commit(&mut self, group: Vec<Waiting>) {
         let base = match self.current.newest() {
             Ok(base) => base,
-            Err(closed) => return refuse(group, &closed),
+            Err(closed) => return answer_all(group, &closed),
         };
         let version = base.version() + 1;
         let now = self.env.now();
         let mut writes = WriteSet::default();
         let mut written = GroupWrites::default();
         let mut spans = Vec::new();
-        let mut accepted = Vec::with_capacity(group.len());
-        for Waiting { request, done } in group {
-            if let Err(error) = self.check(&request, &written, now) {
-                let _ = done.send(Err(error));
+        let mut accepted: Vec<Waiting> = Vec::with_capacity(group.len());
+        let mut group = group.into_iter();
+        while let Some(waiting) = group.next() {
+            if let Err(error) = self.check(&waiting.request, &written, now) {
+                waiting.answer(Err(error));
                 continue;
             }
-            let index = u16::try_from(accepted.len()).expect("a group is far below 65536");
-            let stamp = stamp::stamp(version, index);
-            match apply(&request, &stamp, &mut writes, &base.snapshot) {
+            let stamp = stamp::stamp(version, index(accepted.len()));
+            let applied = apply(&waiting.request, &stamp, &mut writes, &base.snapshot);
+            accepted.push(waiting);
+            match applied {
                 Ok(touched) => {
                     for span in touched {
                         written.add(span.clone());
                         spans.push(span);
                     }
-                    accepted.push(Accepted {
-                        index,
-                        watches: request.watches,
-                        done: Some(done),
-                    });
                 }
-                // The base could not be read: what this request wrote of the group is not known
-                // to be whole, so the group ends here.
+                // The base can't be read. Nothing of the group was written.
                 Err(error) => {
-                    let _ = done.send(Err(error.clone()));
-                    for accepted in &mut accepted {
-                        accepted.answer(Err(error.clone()));
-                    }
-                    return;
+                    self.fail(&error);
+                    accepted.extend(group);
+                    return answer_all(accepted, &error);
                 }
             }
         }
@@ -181,12 +179,26 @@ impl Committer {
                 self.conflicts.add(written, version, now);
                 self.current.publish(Published { snapshot }, now);
                 self.watches.fire(spans.iter());
-                for mut request in accepted {
-                    self.arm(std::mem::take(&mut request.watches));
-                    request.answer(Ok(stamp::stamp(version, request.index)));
+                for (position, mut waiting) in accepted.into_iter().enumerate() {
+                    let watches = std::mem::take(&mut waiting.request.watches);
+                    arm(&self.current, &self.watches, watches);
+                    waiting.answer(Ok(stamp::stamp(version, index(position))));
                 }
             }
-            Err(error) => self.fail(&error, accepted),
+            // It was closed before: nothing was written.
+            Err(StoreError::Closed { reason }) => {
+                let closed = Error::from(StoreError::Closed { reason });
+                self.fail(&closed);
+                answer_all(accepted, &closed);
+            }
+            Err(error) => {
+                let error = Error::from(error);
+                self.fail(&error);
+                answer_all(
+                    accepted,
+                    &unknown(&format!("it could not be made durable: {error}")),
+                );
+            }
         }
     }
 
@@ -199,16 +211,13 @@ impl Committer {
 
     /// A flush that failed may or may not have reached the disk, and must not be tried again: the
     /// store closes, and says so to everybody.
-    fn fail(&mut self, error: &StoreError, accepted: Vec<Accepted>) {
-        let reason: Arc<str> = format!("a commit could not be made durable: {error}").into();
-        tracing::error!(%reason, "the store closes");
-        self.current.close(&reason);
+    fn fail(&mut self, cause: &Error) {
+        tracing::error!(error = %cause, "the store closes");
+        self.current.close(&Error::Closed {
+            reason: format!("a commit could not be made durable: {cause}").into(),
+            cause: Some(Arc::new(cause.clone())),
+        });
         self.watches.close();
-        for mut request in accepted {
-            request.answer(Err(Error::CommitUnknown {
-                reason: reason.to_string(),
-            }));
-        }
     }
 
     fn check(&self, request: &Request, group: &GroupWrites, now: Instant) -> Result<(), Error> {
@@ -227,20 +236,12 @@ impl Committer {
             Verdict::Clean => Ok(()),
         }
     }
-
-    fn arm(&self, watches: Vec<PendingWatch>) {
-        if !watches.is_empty() {
-            arm(&self.current, &self.watches, watches);
-        }
-    }
 }
 
-impl Accepted {
-    fn answer(&mut self, outcome: Outcome) {
-        if let Some(done) = self.done.take() {
-            // Whoever asked may be gone; the commit stands.
-            let _ = done.send(outcome);
-        }
+impl Waiting {
+    fn answer(self, outcome: Outcome) {
+        // Whoever asked may be gone; the commit stands.
+        let _ = self.done.send(outcome);
     }
 }
 
@@ -252,10 +253,21 @@ pub(crate) fn arm(current: &Current, watches: &Watches, pending: Vec<PendingWatc
     });
 }
 
-fn refuse(group: Vec<Waiting>, closed: &Error) {
+fn answer_all(group: Vec<Waiting>, error: &Error) {
     for waiting in group {
-        let _ = waiting.done.send(Err(closed.clone()));
+        waiting.answer(Err(error.clone()));
     }
+}
+
+fn unknown(reason: &str) -> Error {
+    Error::CommitUnknown {
+        reason: reason.to_owned(),
+    }
+}
+
+/// The place of a transaction in its group.
+fn index(position: usize) -> u16 {
+    u16::try_from(position).expect("a group is far below 65536")
 }
 
 /// Applies the writes of `request` to those of its group; returns what it wrote.

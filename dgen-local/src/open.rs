@@ -156,6 +156,7 @@ impl From<StoreError> for Error {
             },
             StoreError::Closed { reason } => Self::Closed {
                 reason: reason.into(),
+                cause: None,
             },
             io @ StoreError::Io { .. } => Self::Storage {
                 source: Arc::new(io),

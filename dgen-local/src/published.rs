@@ -30,7 +30,7 @@ impl Published {
 
 /// The newest state, or why there is none.
 pub(crate) struct Current {
-    newest: RwLock<Result<Arc<Published>, Arc<str>>>,
+    newest: RwLock<Result<Arc<Published>, Error>>,
     /// The slots that hold a state, oldest first.
     taken: Mutex<VecDeque<(Instant, Weak<Slot>)>>,
 }
@@ -45,7 +45,7 @@ enum Held {
     Nothing,
     State(Arc<Published>, Instant),
     TooOld,
-    Closed(Arc<str>),
+    Closed(Error),
 }
 
 impl Current {
@@ -58,7 +58,7 @@ impl Current {
 
     pub(crate) fn newest(&self) -> Result<Arc<Published>, Error> {
         let newest = self.newest.read().unwrap_or_else(PoisonError::into_inner);
-        newest.clone().map_err(|reason| Error::Closed { reason })
+        newest.clone()
     }
 
     /// Makes `published` the newest, and takes the states of transactions that are too old at
@@ -75,18 +75,18 @@ impl Current {
         self.reap(now);
     }
 
-    /// Ends every read: the store is closed. The first reason stays.
-    pub(crate) fn close(&self, reason: &Arc<str>) {
+    /// Ends every read with `closed`: the store is closed. The first error stays.
+    pub(crate) fn close(&self, closed: &Error) {
         {
             let mut newest = self.newest.write().unwrap_or_else(PoisonError::into_inner);
             if newest.is_ok() {
-                *newest = Err(Arc::clone(reason));
+                *newest = Err(closed.clone());
             }
         }
         let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
         for (_, slot) in taken.drain(..) {
             if let Some(slot) = slot.upgrade() {
-                slot.replace(Held::Closed(Arc::clone(reason)));
+                slot.replace(Held::Closed(closed.clone()));
             }
         }
     }
@@ -103,9 +103,7 @@ impl Current {
                 Ok(Arc::clone(state))
             }
             Held::TooOld => Err(Error::TransactionTooOld),
-            Held::Closed(reason) => Err(Error::Closed {
-                reason: Arc::clone(reason),
-            }),
+            Held::Closed(error) => Err(error.clone()),
             Held::Nothing => {
                 let newest = self.newest()?;
                 *held = Held::State(Arc::clone(&newest), now);
@@ -139,11 +137,13 @@ impl Slot {
         self.replace(Held::TooOld);
     }
 
-    /// When the transaction first read, and what version, if it did and is not too old.
-    pub(crate) fn read_at(&self) -> Option<(Instant, u64)> {
+    /// When the transaction first read, and what version; none if it read nothing.
+    pub(crate) fn read_at(&self) -> Result<Option<(Instant, u64)>, Error> {
         match &*self.0.lock().unwrap_or_else(PoisonError::into_inner) {
-            Held::State(state, since) => Some((*since, state.version())),
-            Held::Nothing | Held::TooOld | Held::Closed(_) => None,
+            Held::Nothing => Ok(None),
+            Held::State(state, since) => Ok(Some((*since, state.version()))),
+            Held::TooOld => Err(Error::TransactionTooOld),
+            Held::Closed(error) => Err(error.clone()),
         }
     }
 
@@ -153,5 +153,13 @@ impl Slot {
             held,
         );
         drop(old);
+    }
+}
+
+/// What is said after a close that somebody asked for.
+pub(crate) fn closed_by_owner() -> Error {
+    Error::Closed {
+        reason: "it was closed by its owner".into(),
+        cause: None,
     }
 }

@@ -7,7 +7,7 @@ use tokio::sync::oneshot;
 
 use crate::{
     commit::{Committer, Request, Waiting},
-    published::Current,
+    published::{Current, closed_by_owner},
     watches::Watches,
 };
 
@@ -84,18 +84,13 @@ impl Shared {
                     .unwrap_or_else(PoisonError::into_inner)
                     .take();
                 if let Some(mut committer) = committer {
-                    committer.close("it was closed by its owner");
+                    committer.close(&closed_by_owner());
                 }
             }
         }
     }
 
     fn closed(&self) -> Error {
-        self.current
-            .newest()
-            .err()
-            .unwrap_or_else(|| Error::Closed {
-                reason: "it was closed by its owner".into(),
-            })
+        self.current.newest().err().unwrap_or_else(closed_by_owner)
     }
 }

@@ -1,10 +1,10 @@
 //! A transaction of the embedded store.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use dgen_backend::{
-    CommitVersionstamp, Error, KeyPreview, KeyRange, RangePage, RangeRead, Read, Watch,
+    CommitVersionstamp, Error, KeyRange, RangePage, RangeRead, Read, Watch,
     backend::{self, BackendTransaction, ConflictKind, Isolation},
 };
 use tokio::sync::oneshot;
@@ -25,7 +25,8 @@ use crate::{
 pub(crate) struct LocalTransaction {
     shared: Arc<Shared>,
     slot: Arc<Slot>,
-    work: Mutex<Work>,
+    /// Gone once it is committed or cancelled.
+    work: Mutex<Option<Work>>,
 }
 
 #[derive(Default)]
@@ -44,12 +45,22 @@ impl LocalTransaction {
         Self {
             shared,
             slot: Arc::default(),
-            work: Mutex::default(),
+            work: Mutex::new(Some(Work::default())),
         }
     }
 
-    fn work(&self) -> MutexGuard<'_, Work> {
-        self.work.lock().unwrap_or_else(PoisonError::into_inner)
+    /// A call that comes while another commits finds the work gone: nothing is written into the
+    /// void.
+    fn with_work<T>(&self, change: impl FnOnce(&mut Work) -> Result<T, Error>) -> Result<T, Error> {
+        let mut work = self.work.lock().unwrap_or_else(PoisonError::into_inner);
+        work.as_mut().ok_or(Error::UsedAfterCommit).and_then(change)
+    }
+
+    fn take_work(&self) -> Option<Work> {
+        self.work
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take()
     }
 
     /// The state that this transaction reads.
@@ -59,40 +70,71 @@ impl LocalTransaction {
 
     fn try_get(&self, key: &[u8], isolation: Isolation) -> Result<Option<Bytes>, Error> {
         let state = self.state()?;
-        let mut work = self.work();
-        let written = if work.writes.is_empty() {
-            None
-        } else {
-            work.writes.get(key)
-        };
-        if let Some(Written::Value(value)) = written {
-            return Ok(value);
-        }
-        let value = page::value(key, written, state.snapshot.get(key)?)?;
-        if isolation == Isolation::Serializable {
-            work.reads.push(Span::Key(Bytes::copy_from_slice(key)));
-        }
-        Ok(value)
+        self.with_work(|work| {
+            let written = work.writes.get(key);
+            if let Some(Written::Value(value)) = written {
+                return Ok(value);
+            }
+            let value = page::value(key, written, state.snapshot.get(key)?)?;
+            if isolation == Isolation::Serializable {
+                work.reads.push(Span::Key(Bytes::copy_from_slice(key)));
+            }
+            Ok(value)
+        })
     }
 
     fn try_get_range(&self, read: &RangeRead, isolation: Isolation) -> Result<RangePage, Error> {
         let state = self.state()?;
-        let mut work = self.work();
-        let covered = page::read(&state.snapshot, &work.writes, read)?;
-        if isolation == Isolation::Serializable {
-            if work.writes.is_empty() {
-                work.reads.push(Span::Range(covered.begin, covered.end));
-            } else {
-                let spans = work.writes.read_spans(&covered.begin, &covered.end);
-                work.reads.extend(spans);
+        self.with_work(|work| {
+            let covered = page::read(&state.snapshot, &work.writes, read)?;
+            if isolation == Isolation::Serializable {
+                work.add_read(&covered.begin, &covered.end);
             }
-        }
-        Ok(covered.page)
+            Ok(covered.page)
+        })
     }
 
-    /// Everything the commit needs, taken out of the transaction.
-    fn take_work(&self) -> Work {
-        std::mem::take(&mut *self.work())
+    fn try_commit(&self) -> Result<Read<()>, Error> {
+        let work = self.take_work().ok_or(Error::UsedAfterCommit)?;
+        let Shared {
+            current, watches, ..
+        } = &*self.shared;
+        let read_at = self.slot.read_at();
+        self.slot.release();
+        if work.mutations.is_empty() && work.conflicts.is_empty() {
+            // What was read is consistent as it was read, and nothing depends on it.
+            current.newest()?;
+            commit::arm(current, watches, work.watches);
+            return Ok(Read::ready(Ok(())));
+        }
+        let request = Request {
+            read_at: read_at?,
+            reads: work.reads,
+            mutations: work.mutations,
+            conflicts: work.conflicts,
+            watches: work.watches,
+            size_bytes: work.size_bytes,
+        };
+        let versionstamps = work.versionstamps;
+        Ok(self.shared.commit(request).map(move |stamp| {
+            for waiting in versionstamps {
+                // Whoever asked may be gone.
+                let _ = waiting.send(stamp);
+            }
+            Ok(())
+        }))
+    }
+}
+
+impl Work {
+    /// Counts a range as read. What this transaction has written itself does not count.
+    fn add_read(&mut self, begin: &[u8], end: &[u8]) {
+        if self.writes.is_empty() {
+            let span = Span::Range(Bytes::copy_from_slice(begin), Bytes::copy_from_slice(end));
+            self.reads.push(span);
+        } else {
+            self.reads.extend(self.writes.read_spans(begin, end));
+        }
     }
 }
 
@@ -110,64 +152,26 @@ impl BackendTransaction for LocalTransaction {
     }
 
     fn mutate(&self, mutation: backend::Mutation<'_>) -> Result<(), Error> {
-        let copy = Bytes::copy_from_slice;
-        let mut work = self.work();
-        let owned = match mutation {
-            backend::Mutation::Set(key, value) => {
-                let (key, value) = (copy(key), copy(value));
-                work.writes.set(key.clone(), value.clone());
-                Mutation::Set(key, value)
-            }
-            backend::Mutation::Clear(key) => {
-                let key = copy(key);
-                work.writes.clear(key.clone());
-                Mutation::Clear(key)
-            }
-            backend::Mutation::ClearRange(range) => {
-                let (begin, end) = (copy(&range.begin), copy(&range.end));
-                work.writes.clear_range(begin.clone(), end.clone());
-                Mutation::ClearRange(begin, end)
-            }
-            backend::Mutation::Add(key, delta) => {
-                let key = copy(key);
-                work.writes.add(key.clone(), delta);
-                Mutation::Add(key, delta)
-            }
-            backend::Mutation::SetVersionstampedKey(template, value) => {
-                let read_version = self.slot.read_at().map(|(_, version)| version);
-                let (begin, end) = stamp::landing(template, read_version);
-                work.writes.set_stamped_key(begin, end);
-                Mutation::SetStampedKey(copy(template), copy(value))
-            }
-            backend::Mutation::SetVersionstampedValue(key, template) => {
-                let key = copy(key);
-                work.writes.set_stamped_value(key.clone());
-                Mutation::SetStampedValue(key, copy(template))
-            }
-        };
-        work.size_bytes += owned.size_bytes();
-        work.mutations.push(owned);
-        Ok(())
+        self.with_work(|work| {
+            let mutation = note(mutation, &mut work.writes, &self.slot)?;
+            work.size_bytes += mutation.size_bytes();
+            work.mutations.push(mutation);
+            Ok(())
+        })
     }
 
     fn add_conflict(&self, range: &KeyRange, kind: ConflictKind) -> Result<(), Error> {
-        let span = Span::from(range);
-        match kind {
-            ConflictKind::Read => {
-                // A conflict is counted from the read version, so there must be one.
-                self.state()?;
-                let mut work = self.work();
-                if work.writes.is_empty() {
-                    work.reads.push(span);
-                } else {
-                    // As for a read: what this transaction has written itself does not count.
-                    let spans = work.writes.read_spans(&range.begin, &range.end);
-                    work.reads.extend(spans);
-                }
-            }
-            ConflictKind::Write => self.work().conflicts.push(span),
+        if kind == ConflictKind::Read {
+            // A conflict is counted from the read version, so there must be one.
+            self.state()?;
         }
-        Ok(())
+        self.with_work(|work| {
+            match kind {
+                ConflictKind::Read => work.add_read(&range.begin, &range.end),
+                ConflictKind::Write => work.conflicts.push(Span::from(range)),
+            }
+            Ok(())
+        })
     }
 
     fn watch(&self, key: &[u8]) -> Result<Watch, Error> {
@@ -180,71 +184,81 @@ impl BackendTransaction for LocalTransaction {
             .shared
             .watches
             .make(Bytes::copy_from_slice(key), seen)?;
-        self.work().watches.push(pending);
+        self.with_work(|work| {
+            work.watches.push(pending);
+            Ok(())
+        })?;
         let shared = Arc::clone(&self.shared);
-        let key = KeyPreview::new(key);
         Ok(Watch::new(async move {
-            match waiter.wait().await {
-                Ok(()) => Ok(()),
-                // Its transaction failed, or the store was closed.
-                Err(_) => Err(shared.current.newest().err().unwrap_or(Error::Closed {
-                    reason: format!("the transaction of the watch on {key} was not committed")
-                        .into(),
-                })),
-            }
+            let fired = waiter.wait().await;
+            // It never will: its transaction was not committed, or the store was closed.
+            fired.map_err(|_| shared.current.newest().err().unwrap_or(Error::NotCommitted))
         }))
     }
 
     fn versionstamp(&self) -> Read<CommitVersionstamp> {
         let (send, receive) = oneshot::channel();
-        self.work().versionstamps.push(send);
-        Read::pending(async move {
-            receive.await.map_err(|_| Error::Closed {
-                reason: "the transaction committed nothing, so it has no versionstamp".into(),
-            })
-        })
+        let asked = self.with_work(|work| {
+            work.versionstamps.push(send);
+            Ok(())
+        });
+        match asked {
+            Ok(()) => Read::pending(async move { receive.await.map_err(|_| Error::NotCommitted) }),
+            Err(error) => Read::ready(Err(error)),
+        }
     }
 
     fn commit(&self) -> Read<()> {
-        let work = self.take_work();
-        if work.mutations.is_empty() && work.conflicts.is_empty() {
-            // What was read is consistent as it was read, and nothing depends on it.
-            let result = self.shared.current.newest().map(drop);
-            if result.is_ok() && !work.watches.is_empty() {
-                commit::arm(&self.shared.current, &self.shared.watches, work.watches);
-            }
-            self.slot.release();
-            return Read::ready(result);
-        }
-        let read_at = self.slot.read_at();
-        if read_at.is_none() && !work.reads.is_empty() {
-            // Its state was taken away: it is too old, or the store is closed.
-            let gone = self.state().err().unwrap_or(Error::TransactionTooOld);
-            return Read::ready(Err(gone));
-        }
-        let request = Request {
-            read_at,
-            reads: work.reads,
-            mutations: work.mutations,
-            conflicts: work.conflicts,
-            watches: work.watches,
-            size_bytes: work.size_bytes,
-        };
-        self.slot.release();
-        let versionstamps = work.versionstamps;
-        self.shared.commit(request).map(move |stamp| {
-            for waiting in versionstamps {
-                // Whoever asked may be gone.
-                let _ = waiting.send(stamp);
-            }
-            Ok(())
-        })
+        self.try_commit()
+            .unwrap_or_else(|error| Read::ready(Err(error)))
     }
 
     fn cancel(&self) {
         drop(self.take_work());
         self.slot.release();
     }
+}
+
+/// Adds a write to those that the transaction's own reads see, and returns it to be kept.
+fn note(
+    mutation: backend::Mutation<'_>,
+    writes: &mut WriteSet,
+    slot: &Slot,
+) -> Result<Mutation, Error> {
+    let copy = Bytes::copy_from_slice;
+    Ok(match mutation {
+        backend::Mutation::Set(key, value) => {
+            let (key, value) = (copy(key), copy(value));
+            writes.set(key.clone(), value.clone());
+            Mutation::Set(key, value)
+        }
+        backend::Mutation::Clear(key) => {
+            let key = copy(key);
+            writes.clear(key.clone());
+            Mutation::Clear(key)
+        }
+        backend::Mutation::ClearRange(range) => {
+            let (begin, end) = (copy(&range.begin), copy(&range.end));
+            writes.clear_range(begin.clone(), end.clone());
+            Mutation::ClearRange(begin, end)
+        }
+        backend::Mutation::Add(key, delta) => {
+            let key = copy(key);
+            writes.add(key.clone(), delta);
+            Mutation::Add(key, delta)
+        }
+        backend::Mutation::SetVersionstampedKey(template, value) => {
+            let read_version = slot.read_at()?.map(|(_, version)| version);
+            let (begin, end) = stamp::landing(template, read_version);
+            writes.set_stamped_key(begin, end);
+            Mutation::SetStampedKey(copy(template), copy(value))
+        }
+        backend::Mutation::SetVersionstampedValue(key, template) => {
+            let key = copy(key);
+            writes.set_stamped_value(key.clone());
+            Mutation::SetStampedValue(key, copy(template))
+        }
+    })
 }
 
 impl Mutation {

@@ -5,7 +5,7 @@
 //! so none is lost.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::BTreeMap,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicU64, AtomicUsize, Ordering},
@@ -21,13 +21,16 @@ use crate::span::Span;
 /// FoundationDB's default.
 pub(crate) const WATCHES_MAX: usize = 10_000;
 
+/// In the order in which they were made, which is the order in which they fire.
+type ByNumber = BTreeMap<u64, oneshot::Sender<()>>;
+
 /// All watches of a store.
 #[derive(Debug, Default)]
 pub(crate) struct Watches {
     /// Those made, registered or not.
     count: AtomicUsize,
     next_id: AtomicU64,
-    by_key: Mutex<BTreeMap<Bytes, HashMap<u64, oneshot::Sender<()>>>>,
+    by_key: Mutex<BTreeMap<Bytes, ByNumber>>,
 }
 
 /// A watch that its transaction has not committed yet.
@@ -86,6 +89,9 @@ impl Watches {
         watches: Vec<PendingWatch>,
         current: impl Fn(&[u8]) -> Option<Option<Bytes>>,
     ) {
+        if watches.is_empty() {
+            return;
+        }
         let mut by_key = self.by_key.lock().unwrap_or_else(PoisonError::into_inner);
         for watch in watches {
             // An early answer is allowed, a lost one is not: in doubt, fire.
@@ -130,7 +136,7 @@ impl Watches {
     }
 }
 
-fn fire_all(watches: Option<HashMap<u64, oneshot::Sender<()>>>) {
+fn fire_all(watches: Option<ByNumber>) {
     for (_, fire) in watches.into_iter().flatten() {
         // Whoever waited may be gone.
         let _ = fire.send(());
@@ -146,6 +152,8 @@ impl Waiter {
 
 impl Drop for Waiter {
     fn drop(&mut self) {
+        // First, so that one that is being armed now sees that nobody waits.
+        self.fired.close();
         self.watches.count.fetch_sub(1, Ordering::Relaxed);
         let mut by_key = self
             .watches

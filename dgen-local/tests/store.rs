@@ -249,6 +249,28 @@ async fn waiting_commits_share_a_flush() {
     assert!(flushes < 128, "256 commits at once took {flushes} flushes");
 }
 
+/// SPEC B7: a transaction whose first read is more than five seconds ago does not commit, whether
+/// others read meanwhile or not, and though it read nothing that counts.
+#[tokio::test]
+async fn an_old_snapshot_read_does_not_commit() {
+    for others_read in [false, true] {
+        let clock = dgen_testkit::MockClock::new(0);
+        let db = Options::default().env(clock.env()).in_memory().unwrap();
+        let tx = db.begin().unwrap();
+        tx.snapshot().get(b"key").await.unwrap();
+        clock.advance(std::time::Duration::from_secs(6));
+        if others_read {
+            db.begin().unwrap().get(b"key").await.unwrap();
+        }
+        tx.set(b"key", b"value").unwrap();
+        let result = tx.commit().await;
+        assert!(
+            matches!(result, Err(Error::TransactionTooOld)),
+            "{result:?}"
+        );
+    }
+}
+
 /// SPEC L1: data far larger than the cache is read back whole.
 #[tokio::test]
 async fn data_may_be_larger_than_the_cache() {

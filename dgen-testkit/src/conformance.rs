@@ -16,7 +16,7 @@
 //! # fn main() {}
 //! ```
 //!
-//! Both make something that turns into a [`Subject`](crate::Subject): a
+//! Both make something that turns into a [`Subject`]: a
 //! [`Database`](dgen_backend::Database), or one with a guard that must live as long, such as a
 //! temporary directory:
 //!
