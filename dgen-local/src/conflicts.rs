@@ -115,7 +115,9 @@ impl GroupWrites {
     pub(crate) fn add(&mut self, span: Span) {
         match span {
             Span::Key(key) => drop(self.keys.insert(key, ())),
-            Span::Range(begin, end) => self.ranges.push((begin, end)),
+            Span::Range(begin, end) if begin < end => self.ranges.push((begin, end)),
+            // Nothing is in it.
+            Span::Range(..) => {}
         }
     }
 
