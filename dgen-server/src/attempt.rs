@@ -2,25 +2,28 @@
 //!
 //! 1. Read the state's version and the head of the queue, in one round trip; the state itself only
 //!    if the cached one is not of that version.
-//! 2. Decide: handle the messages of the queue in order, then, if none is left behind, those that
-//!    came without the queue.
+//! 2. [Decide](crate::decision): handle messages, on a copy of the state.
 //! 3. Write: the state's difference, the replies to callers elsewhere, the removal from the queue.
 //!
 //! The caller commits, and only then acts on what is returned: so all of it happens, or nothing.
 //! An attempt that is run again decides anew.
 
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
 
 use dgen_backend::{CommitVersionstamp, Read, Transaction};
 use dgen_codec::{Stored, Version};
-use dgen_queue::{Head, Item, Limits};
+use dgen_queue::{Head, Limits};
 
 use crate::{
     Context, Failure, Server,
     address::Address,
+    decision::{Decision, Work},
     handling::Trial,
     mailbox::{Done, Unit},
-    message::{Envelope, From},
+    message::From,
     reply::Answer,
 };
 
@@ -38,17 +41,23 @@ pub(crate) struct Attempt<'a, S: Server> {
     pub(crate) initial: &'a S,
     pub(crate) cached: Option<Arc<Cached<S>>>,
     pub(crate) units: &'a [Unit<S>],
+    /// At most so many messages.
+    pub(crate) batch_max: usize,
+    /// Set once a unit was handled: if the attempt then fails, the queue is not why.
+    pub(crate) has_handled_unit: &'a AtomicBool,
 }
 
 /// What an attempt did, if it is committed.
 pub(crate) struct Attempted<S: Server> {
     pub(crate) state: NewState<S>,
-    /// For each unit what became of it; none if the queue was not empty behind what was taken.
+    /// What became of the units, from the first; the rest was not come to.
     pub(crate) units: Vec<Done>,
     /// Answers to callers in this OS process.
     pub(crate) local_answers: Vec<(From, Answer)>,
     /// Whether the queue may hold more.
     pub(crate) has_more: bool,
+    /// The version at which the queue was looked at.
+    pub(crate) version: u64,
     /// Why the first message left in the queue can't be handled, if it can't.
     pub(crate) stuck: Option<Failure>,
     /// Why the process is to stop, if a handler said so.
@@ -100,9 +109,44 @@ pub(crate) enum AttemptError {
     Store(#[from] dgen_codec::StoreError),
     #[error("queue can't be read")]
     Queue(#[from] dgen_queue::Error),
+    /// Code of the user's panicked outside of a handler: clone, serialize, deserialize.
+    #[error("{0}")]
+    Panicked(Failure),
+}
+
+/// What may help against an [`AttemptError`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Remedy {
+    /// The attempt may have been committed: nothing of it may be done again.
+    Unknown,
+    /// Others were faster: the same again.
+    Again,
+    /// It was too much for one transaction.
+    Fewer,
+    /// One of its messages is to blame: each alone.
+    Single,
+    /// Nothing.
+    None,
 }
 
 impl AttemptError {
+    pub(crate) fn remedy(&self) -> Remedy {
+        use dgen_backend::Error;
+        let cause = match Error::find(self) {
+            Some(error) if error.maybe_executed() => return Remedy::Unknown,
+            Some(Error::DeadlineExceeded { last, .. }) => last.as_deref(),
+            cause => cause,
+        };
+        match (cause, self) {
+            (Some(Error::Conflict), _) => Remedy::Again,
+            (Some(Error::TransactionTooOld | Error::TransactionTooLarge { .. }), _) => {
+                Remedy::Fewer
+            }
+            (None, Self::Store(_) | Self::Panicked(_)) => Remedy::Single,
+            _ => Remedy::None,
+        }
+    }
+
     /// What callers are told.
     pub(crate) fn into_failure(self, address: &Address) -> Failure {
         // Whatever it is wrapped in, the transaction's own error says most.
@@ -123,24 +167,25 @@ impl AttemptError {
                 server: address.to_string(),
                 source: Arc::new(source),
             },
+            Self::Panicked(failure) => failure,
         }
     }
 }
 
-/// The messages of the queue that were handled, and what is to be written for them.
-#[derive(Default)]
-struct Handled {
-    taken: usize,
-    answers: Vec<(From, Answer)>,
-    stuck: Option<Failure>,
-}
-
 impl<S: Server> Attempt<'_, S> {
     pub(crate) async fn run(self, tx: &Transaction) -> Result<Attempted<S>, AttemptError> {
-        let keys = &self.address.keys;
+        let Address {
+            keys,
+            tenant,
+            registry,
+            id,
+            ..
+        } = self.address;
+        let read_version = tx.read_version();
         let version = dgen_codec::version(tx, keys.state());
-        let head = keys.queue().head(tx, Limits::default());
-        let (version, mut head) = (version.await?, head.await?);
+        let head = keys.queue().head(tx, Limits::items(self.batch_max));
+        let (read_version, version) = (read_version.await?, version.await?);
+        let mut head = head.await?;
         let cached = self.current(tx, version).await?;
 
         let mut trial = Trial {
@@ -148,30 +193,36 @@ impl<S: Server> Attempt<'_, S> {
                 .as_ref()
                 .map_or(self.initial, |cached| &cached.state)
                 .clone(),
-            cx: Context::new(self.address.id.clone(), self.address.tenant.env().clone()),
+            cx: Context::new(id.clone(), tenant.env().clone()),
             stop: None,
         };
-        let handled = handle_queue(&mut trial, head.items());
-        let is_queue_done = !head.may_have_more() && handled.taken == head.items().len();
-        let units = match &handled.stuck {
-            Some(stuck) => self.units.iter().map(|_| Err(stuck.clone())).collect(),
-            None if is_queue_done && trial.stop.is_none() => self
-                .units
-                .iter()
-                .map(|unit| trial.handle(&unit.messages))
-                .collect(),
-            None => Vec::new(),
+        let work = Work {
+            items: head.items(),
+            may_have_more: head.may_have_more(),
+            units: self.units,
+            batch_max: self.batch_max,
+            env: tenant.env(),
+            registry,
         };
-
-        let has_more = !is_queue_done && handled.stuck.is_none();
-        let local_answers = self.write_queue(tx, &mut head, &handled).await?;
-        let state = write_state(tx, self.address, cached, trial.state)?;
+        self.has_handled_unit.store(false, Ordering::Relaxed);
+        let decision = work.decide(&mut trial);
+        self.has_handled_unit
+            .store(!decision.units.is_empty(), Ordering::Relaxed);
+        let has_more = head.may_have_more() || decision.taken < head.items().len();
+        let is_idle = decision.taken == 0 && decision.units.is_empty();
+        let local_answers = self.write_queue(tx, &mut head, &decision).await?;
+        let state = if is_idle {
+            NewState::Unchanged(cached)
+        } else {
+            write_state(tx, self.address, cached, trial.state)?
+        };
         Ok(Attempted {
             state,
-            units,
+            units: decision.units,
             local_answers,
             has_more,
-            stuck: handled.stuck,
+            version: read_version,
+            stuck: decision.stuck,
             stop: trial.stop,
         })
     }
@@ -200,10 +251,10 @@ impl<S: Server> Attempt<'_, S> {
         &self,
         tx: &Transaction,
         head: &mut Head,
-        handled: &Handled,
+        decision: &Decision,
     ) -> Result<Vec<(From, Answer)>, AttemptError> {
-        head.pop(handled.taken)?;
-        let waiting_keys: Vec<_> = handled
+        head.pop(decision.taken)?;
+        let waiting_keys: Vec<_> = decision
             .answers
             .iter()
             .map(|(from, _)| self.address.keys.reply(&from.process, from.call))
@@ -215,7 +266,7 @@ impl<S: Server> Attempt<'_, S> {
             .collect();
         let mut local = Vec::new();
         for (((from, answer), key), waiting) in
-            handled.answers.iter().zip(&waiting_keys).zip(waiting)
+            decision.answers.iter().zip(&waiting_keys).zip(waiting)
         {
             if waiting.await?.is_none() {
                 // The caller gave up, and left nothing behind.
@@ -266,32 +317,31 @@ pub(crate) fn write_state<S: Server>(
     })
 }
 
-/// Handles the queue's messages in order, until one can't be handled or stops the process.
-fn handle_queue<S: Server>(trial: &mut Trial<S>, items: &[Item]) -> Handled {
-    let mut handled = Handled::default();
-    for item in items {
-        let stuck = |reason: String| Failure::Stuck {
-            key: item.key().escape_ascii().to_string(),
-            reason,
+#[cfg(test)]
+mod tests {
+    use dgen_backend::Error;
+
+    use super::*;
+
+    /// SPEC S2: an attempt that may have been committed is never run again, whatever else is said
+    /// of it: its messages would take effect twice.
+    #[test]
+    fn an_attempt_that_may_have_happened_is_not_repeated() {
+        let last = || Box::new(Error::Conflict);
+        let given_up = |maybe_executed| Error::DeadlineExceeded {
+            after: std::time::Duration::from_secs(30),
+            attempts: 2,
+            last: Some(last()),
+            maybe_executed,
         };
-        let (message, from) = match Envelope::decode::<S>(item.bytes()) {
-            Ok(decoded) => decoded,
-            Err(what) => {
-                handled.stuck = Some(stuck(format!("the message does not decode: {what}")));
-                return handled;
-            }
-        };
-        match trial.handle(&[message]) {
-            Ok(answer) => handled.answers.extend(from.zip(answer)),
-            Err(failure) => {
-                handled.stuck = Some(stuck(failure.to_string()));
-                return handled;
-            }
-        }
-        handled.taken += 1;
-        if trial.stop.is_some() {
-            return handled;
-        }
+        let remedy = |error| AttemptError::Transaction(error).remedy();
+        assert_eq!(remedy(given_up(true)), Remedy::Unknown);
+        assert_eq!(
+            remedy(Error::OutcomeUnknown { last: last() }),
+            Remedy::Unknown
+        );
+        assert_eq!(remedy(given_up(false)), Remedy::Again);
+        assert_eq!(remedy(Error::TransactionTooOld), Remedy::Fewer);
+        assert_eq!(remedy(Error::NotCommitted), Remedy::None);
     }
-    handled
 }

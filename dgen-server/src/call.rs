@@ -11,10 +11,9 @@ use std::{
     pin::{Pin, pin},
     sync::Arc,
     task::Poll,
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
-use bytes::Bytes;
 use dgen_backend::{Transaction, Watch, tuple::Subspace};
 use serde::de::DeserializeOwned;
 
@@ -22,9 +21,10 @@ use crate::{
     CallError, Failure, Handle, Never, Server,
     address::Address,
     attempt::AttemptError,
+    mailbox::Refused,
     message::{Envelope, Message},
     registry::WaitingCall,
-    reply::Answer,
+    reply::{self, Answer},
 };
 
 /// How long a call waits for its answer, by default.
@@ -72,7 +72,7 @@ where
         let address = self.handle.address();
         let poll_interval = self.handle.options().poll_interval;
         let after = self.timeout;
-        let answer = send::<S>(address, self.call, poll_interval);
+        let answer = send::<S>(address, self.call, after, poll_interval);
         match address.tenant.env().timeout(after, answer).await {
             Ok(answer) => answer?.decode(),
             Err(_elapsed) => Err(CallError::Timeout { after }),
@@ -83,20 +83,18 @@ where
 async fn send<S: Server>(
     address: &Arc<Address>,
     call: S::Call,
+    timeout: Duration,
     poll_interval: Duration,
 ) -> Result<Answer, Failure> {
     if let Some(mailbox) = address.registry.mailbox::<S>(address.keys.prefix()) {
-        match mailbox.send(vec![Message::Call(call.clone())]).await {
-            // Nothing was done with it: the queue takes it.
-            Err(Failure::Stopped) => {}
-            Err(failure) => return Err(failure),
+        match mailbox.send(Message::Call(call.clone())).await {
             Ok(answer) => return Ok(answer.expect("a call has an answer")),
+            Err(Refused::Failed(failure)) => return Err(failure),
+            Err(Refused::NotHandled) => {}
         }
     }
-    Queued::push::<S>(address, &call)
-        .await?
-        .answer(poll_interval)
-        .await
+    let queued = Queued::push::<S>(address, &call, timeout).await?;
+    queued.answer(poll_interval).await
 }
 
 /// A call in the queue. Dropped without an answer it takes away the key that says that somebody
@@ -109,7 +107,13 @@ struct Queued {
 }
 
 impl Queued {
-    async fn push<S: Server>(address: &Arc<Address>, call: &S::Call) -> Result<Self, Failure> {
+    async fn push<S: Server>(
+        address: &Arc<Address>,
+        call: &S::Call,
+        timeout: Duration,
+    ) -> Result<Self, Failure> {
+        let until = address.tenant.env().wall_clock().checked_add(timeout);
+        let waiting_until = reply::waiting(until.unwrap_or(SystemTime::UNIX_EPOCH));
         let waiting = address.registry.wait_for_call();
         let item = Envelope::call::<S>(call, waiting.from.clone());
         let item = item.map_err(|error| Failure::Encode {
@@ -125,7 +129,7 @@ impl Queued {
             is_answered: false,
         };
         let push = |tx: Transaction| -> Result<(), dgen_backend::Error> {
-            dgen_codec::write_chunks(&tx, &queued.key, b"")?;
+            dgen_codec::write_chunks(&tx, &queued.key, &waiting_until)?;
             address.keys.queue().push_k(&tx, [&item])
         };
         address
@@ -156,19 +160,17 @@ impl Queued {
             .address
             .tenant
             .transact(|tx| async move {
-                let stored = dgen_codec::read_chunks(&tx, &self.key)
-                    .await?
-                    .unwrap_or_default();
-                if stored.is_empty() {
+                let stored = dgen_codec::read_chunks(&tx, &self.key).await?;
+                let answer = stored.as_ref().and_then(Answer::from_bytes);
+                if answer.is_none() {
                     let watch = tx.watch(&dgen_codec::first_chunk_key(&self.key));
-                    return Ok((Bytes::new(), watch.ok()));
+                    return Ok((None, watch.ok()));
                 }
                 dgen_codec::clear_chunks(&tx, &self.key)?;
-                Ok((stored, None))
+                Ok((answer, None))
             })
             .await;
-        let (stored, watch) = looked.map_err(|error| error.into_failure(&self.address))?;
-        Ok((Answer::from_bytes(&stored), watch))
+        looked.map_err(|error| error.into_failure(&self.address))
     }
 }
 
@@ -184,10 +186,13 @@ async fn wait(
         if let Poll::Ready(Ok(answer)) = Pin::new(&mut waiting.answer).poll(cx) {
             return Poll::Ready(Some(answer));
         }
-        if let Some(watch) = &mut watch
-            && Pin::new(watch).poll(cx).is_ready()
-        {
-            return Poll::Ready(None);
+        if let Some(waiting) = &mut watch {
+            match Pin::new(waiting).poll(cx) {
+                Poll::Ready(Ok(())) => return Poll::Ready(None),
+                // It says nothing: poll.
+                Poll::Ready(Err(_)) => watch = None,
+                Poll::Pending => {}
+            }
         }
         poll.as_mut().poll(cx).map(|()| None)
     })

@@ -10,6 +10,7 @@ use std::{
 use crate::{
     CastError, Failure, Handle, Server,
     address::Address,
+    mailbox::Refused,
     message::{Envelope, Message},
 };
 
@@ -63,11 +64,11 @@ impl<'a, S: Server> Cast<'a, S> {
 
 async fn send<S: Server>(address: &Address, casts: Vec<S::Cast>) -> Result<(), Failure> {
     if let Some(mailbox) = address.registry.mailbox::<S>(address.keys.prefix()) {
-        let messages = casts.iter().cloned().map(Message::Cast).collect();
-        match mailbox.send(messages).await {
-            // Nothing was done with it: the queue takes it.
-            Err(Failure::Stopped) => {}
-            done => return done.map(drop),
+        let message = Message::Casts(casts.clone());
+        match mailbox.send(message).await {
+            Ok(_) => return Ok(()),
+            Err(Refused::Failed(failure)) => return Err(failure),
+            Err(Refused::NotHandled) => {}
         }
     }
     let items = casts

@@ -73,11 +73,6 @@ pub enum Failure {
         reason: String,
     },
 
-    /// The process stopped before it came to this message. Call again: another process, or the
-    /// queue, takes it.
-    #[error("the process stopped before it came to this message")]
-    Stopped,
-
     /// A message, a reply or a state that serde can't encode. Nothing was changed.
     #[error("{what} can't be encoded: {reason}")]
     Encode {
@@ -115,10 +110,10 @@ impl Failure {
     #[must_use]
     pub fn is_retryable(&self) -> bool {
         match self {
-            Self::Stopped => true,
-            Self::Transaction(error) => {
-                error.is_retryable() || matches!(error, Error::DeadlineExceeded { .. })
+            Self::Transaction(Error::DeadlineExceeded { last, .. }) => {
+                last.as_ref().is_none_or(|last| last.is_retryable())
             }
+            Self::Transaction(error) => error.is_retryable(),
             _ => false,
         }
     }

@@ -2,7 +2,10 @@
 
 use std::{
     any::Any,
+    future::{Future, poll_fn},
     panic::{AssertUnwindSafe, catch_unwind},
+    pin::pin,
+    task::Poll,
 };
 
 use crate::{Context, Failure, Server, message::Message, reply::Answer};
@@ -16,58 +19,76 @@ pub(crate) struct Trial<S: Server> {
 }
 
 impl<S: Server> Trial<S> {
-    /// Handles `messages` as one: if one of them fails, the state is what it was before the first.
-    /// Returns the answer, if one of them was a call.
-    pub(crate) fn handle(&mut self, messages: &[Message<S>]) -> Result<Option<Answer>, Failure> {
-        let before = self.state.clone();
-        let mut answer = None;
-        for message in messages {
-            match self.handle_one(message) {
-                Ok(Some(error @ Answer::Err(_))) => {
-                    self.state = before.clone();
-                    answer = Some(error);
-                }
-                Ok(reply) => answer = reply.or(answer),
-                Err(failure) => {
-                    self.state = before;
-                    self.cx.take_stop();
-                    return Err(failure);
-                }
-            }
+    /// Handles `message` and returns the answer, if it is a call. Nothing of what the handler did
+    /// counts if it panics, returns an error, or answers with more than `answer_size_max_bytes`.
+    pub(crate) fn handle(
+        &mut self,
+        message: &Message<S>,
+        answer_size_max_bytes: usize,
+    ) -> Result<Option<Answer>, Failure> {
+        let before = shield(|| self.state.clone())?;
+        let answer = self.run(message).and_then(|answer| match answer {
+            Some(answer) if answer.size_bytes() > answer_size_max_bytes => Err(Failure::Encode {
+                what: "the reply",
+                reason: format!(
+                    "{} bytes are over the {answer_size_max_bytes} that fit into the store",
+                    answer.size_bytes()
+                ),
+            }),
+            answer => Ok(answer),
+        });
+        let stop = self.cx.take_stop();
+        if matches!(answer, Ok(Some(Answer::Err(_))) | Err(_)) {
+            self.state = before;
+        } else if self.stop.is_none() {
+            self.stop = stop;
         }
-        if let Some(reason) = self.cx.take_stop() {
-            self.stop.get_or_insert(reason);
-        }
-        Ok(answer)
+        answer
     }
 
-    fn handle_one(&mut self, message: &Message<S>) -> Result<Option<Answer>, Failure> {
+    fn run(&mut self, message: &Message<S>) -> Result<Option<Answer>, Failure> {
         let (state, cx) = (&mut self.state, &mut self.cx);
-        // A state that a panic left half changed is thrown away by the caller.
-        let handled = catch_unwind(AssertUnwindSafe(|| match message {
+        let reply = shield(|| match message {
             Message::Call(call) => Some(state.handle_call(call.clone(), cx)),
-            Message::Cast(cast) => {
-                state.handle_cast(cast.clone(), cx);
+            Message::Casts(casts) => {
+                for cast in casts {
+                    state.handle_cast(cast.clone(), cx);
+                }
                 None
             }
-        }));
-        let reply = handled.map_err(|panic| Failure::Panicked {
-            message: panic_text(&*panic),
         })?;
-        reply
-            .map(|reply| reply.into_answer())
-            .transpose()
-            .map_err(|reason| Failure::Encode {
-                what: "the reply",
-                reason,
-            })
+        let answer = reply.map(|reply| reply.into_answer()).transpose();
+        answer.map_err(|reason| Failure::Encode {
+            what: "the reply",
+            reason,
+        })
     }
 }
 
-fn panic_text(panic: &(dyn Any + Send)) -> String {
+/// Runs code of the user's. What a panic left half changed, the caller throws away.
+fn shield<T>(run: impl FnOnce() -> T) -> Result<T, Failure> {
+    catch_unwind(AssertUnwindSafe(run)).map_err(|panic| panicked(&*panic))
+}
+
+/// Waits for a future that runs code of the user's; the same.
+pub(crate) async fn shielded<F: Future>(future: F) -> Result<F::Output, Failure> {
+    let mut future = pin!(future);
+    poll_fn(|cx| {
+        let polled = catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx)));
+        match polled {
+            Ok(poll) => poll.map(Ok),
+            Err(panic) => Poll::Ready(Err(panicked(&*panic))),
+        }
+    })
+    .await
+}
+
+fn panicked(panic: &(dyn Any + Send)) -> Failure {
     let text = panic
         .downcast_ref::<&str>()
         .copied()
         .or_else(|| panic.downcast_ref::<String>().map(String::as_str));
-    text.unwrap_or("a panic without text").to_owned()
+    Failure::Panicked {
+        message: text.unwrap_or("a panic without text").to_owned(),
+    }
 }

@@ -41,6 +41,7 @@ mod call;
 mod cast;
 mod context;
 mod control;
+mod decision;
 mod error;
 mod handle;
 mod handling;

@@ -6,11 +6,12 @@ use serde_bytes::ByteBuf;
 
 use crate::Server;
 
-/// A message to a server of type `S`.
+/// A message to a server of type `S`. Takes effect as a whole, or not at all.
 #[derive(Clone)]
 pub(crate) enum Message<S: Server> {
     Call(S::Call),
-    Cast(S::Cast),
+    /// One, or those of a batch.
+    Casts(Vec<S::Cast>),
 }
 
 /// Whose call it is: where the reply goes.
@@ -55,7 +56,9 @@ impl Envelope {
         let envelope: Self = rmp_serde::from_slice(bytes).map_err(|error| error.to_string())?;
         let message = match envelope.kind {
             Kind::Call => rmp_serde::from_slice(&envelope.body).map(Message::Call),
-            Kind::Cast => rmp_serde::from_slice(&envelope.body).map(Message::Cast),
+            Kind::Cast => {
+                rmp_serde::from_slice(&envelope.body).map(|cast| Message::Casts(vec![cast]))
+            }
         };
         message
             .map(|message| (message, envelope.from))

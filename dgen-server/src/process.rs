@@ -4,29 +4,36 @@
 use std::{
     future::{Future, poll_fn},
     pin::Pin,
-    sync::Arc,
+    sync::{Arc, atomic::AtomicBool},
     task::{Context, Poll},
     time::Duration,
 };
 
-use dgen_backend::{Error, Watch};
+use dgen_backend::{Error, TransactOptions, Watch};
 
 use crate::{
     Failure, Server, StopReason,
     address::Address,
-    attempt::{Attempt, AttemptError, Attempted, Cached},
+    attempt::{Attempt, AttemptError, Attempted, Cached, Remedy},
     control::Control,
-    mailbox::{Inbox, Unit},
+    handling::shielded,
+    mailbox::{Inbox, Refused, Unit},
     registry::Registration,
 };
 
-/// At most so many units share one transaction.
-const UNITS_MAX: usize = 512;
+/// At most so many messages share one transaction.
+const BATCH_MAX: usize = 1_000;
+
+/// So often an attempt is run again before the process looks at why.
+const ATTEMPTS_MAX: u32 = 8;
 
 /// How long a process waits before it looks again at a message that it could not handle, the first
 /// time and at most.
 const STUCK_WAIT_INITIAL: Duration = Duration::from_millis(50);
 const STUCK_WAIT_MAX: Duration = Duration::from_secs(10);
+
+/// The shortest poll interval, so that 0 is no busy loop.
+const POLL_INTERVAL_MIN: Duration = Duration::from_millis(1);
 
 pub(crate) struct Process<S: Server> {
     pub(crate) address: Arc<Address>,
@@ -38,18 +45,30 @@ pub(crate) struct Process<S: Server> {
     pub(crate) control: Control,
     /// Takes the process out of the registry when it ends.
     pub(crate) registration: Registration,
+    /// At most so many messages in an attempt, for now: fewer after one was too large.
+    pub(crate) batch: Batch,
+    /// Taken from the mailbox, and waiting.
+    pub(crate) units: Vec<Unit<S>>,
 }
+
+/// How many messages share a transaction: fewer after one was too much, more again after each that
+/// was not.
+pub(crate) struct Batch(usize);
 
 /// What a process waits for while it has nothing to do.
 enum Waking {
     /// A push to the queue, or the next poll.
-    Watch(Watch, Pin<Box<dyn Future<Output = ()> + Send>>),
+    Watch(Watch, Timer),
     /// The next poll, or the next look at a message that could not be handled.
-    Timer(Pin<Box<dyn Future<Output = ()> + Send>>),
+    Timer(Timer),
+    /// Nothing: the queue is not empty.
+    Now,
 }
 
-enum Woken<S: Server> {
-    Units(Vec<Unit<S>>),
+type Timer = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+enum Woken {
+    Work,
     Queue,
     Stop,
 }
@@ -58,7 +77,7 @@ enum Woken<S: Server> {
 enum Rest {
     /// The queue was found empty, and nothing waits.
     Idle,
-    /// The first message can't be handled.
+    /// The first message can't be handled, or nothing can.
     Stuck,
     Stop(StopReason),
 }
@@ -68,134 +87,170 @@ impl<S: Server> Process<S> {
     pub(crate) async fn run(mut self) {
         let reason = self.consume().await;
         tracing::debug!(server = %self.address, %reason, "process ended");
-        // Out of the registry first: whoever finds the mailbox closed goes to the queue.
-        drop(self.registration);
-        self.inbox.close();
-        while let Ok(unit) = self.inbox.try_recv() {
-            unit.finish(Err(Failure::Stopped));
+        let Self {
+            address,
+            initial,
+            cached,
+            mut inbox,
+            control,
+            registration,
+            units,
+            ..
+        } = self;
+        // Out of the registry first: whoever comes now goes to the queue.
+        drop(registration);
+        inbox.close();
+        for unit in units {
+            unit.finish(Err(Refused::NotHandled));
         }
-        self.control.ended(reason);
+        // Also for those who are just putting a unit in.
+        while let Some(unit) = inbox.recv().await {
+            unit.finish(Err(Refused::NotHandled));
+        }
+        // Whoever waited for the end may close the store at once.
+        drop((address, initial, cached));
+        control.ended(reason);
     }
 
     async fn consume(&mut self) -> StopReason {
         let mut stuck_wait = STUCK_WAIT_INITIAL;
         // The queue may hold messages from before this process.
-        let mut rest = self.work(Vec::new()).await;
-        let mut waking = None;
+        let mut rest = self.work().await;
+        let mut waking = Waking::Now;
         loop {
             waking = match rest {
                 Rest::Stop(reason) => return reason,
                 Rest::Idle => {
                     stuck_wait = STUCK_WAIT_INITIAL;
-                    match waking.take() {
+                    match waking {
                         // A watch that has not fired yet goes on: an inline call costs none.
-                        Some(watch @ Waking::Watch(..)) => Some(watch),
-                        _ => self.watch().await,
+                        Waking::Watch(..) => waking,
+                        Waking::Timer(_) | Waking::Now => self.watch().await,
                     }
                 }
                 Rest::Stuck => {
                     let wait = stuck_wait;
                     stuck_wait = STUCK_WAIT_MAX.min(stuck_wait * 2);
-                    Some(Waking::Timer(self.address.tenant.env().sleep(wait)))
+                    Waking::Timer(self.address.tenant.env().sleep(wait))
                 }
             };
             rest = match self.wait(&mut waking).await {
                 Woken::Stop => Rest::Stop(StopReason::Requested),
-                Woken::Units(units) => self.work(units).await,
+                Woken::Work => self.work().await,
                 Woken::Queue => {
-                    waking = None;
-                    self.work(Vec::new()).await
+                    waking = Waking::Now;
+                    self.work().await
                 }
             };
         }
     }
 
-    /// Attempts until `units` are done and the queue is empty, or can't be.
-    async fn work(&mut self, mut units: Vec<Unit<S>>) -> Rest {
+    /// Attempts until nothing waits, here or in the queue, or nothing can be done.
+    async fn work(&mut self) -> Rest {
         loop {
-            units.retain(|unit| !unit.is_abandoned());
-            let attempted = match self.attempt(&units).await {
-                Ok(attempted) => attempted,
-                Err(error) if units.len() > 1 => {
-                    // One of them may be why: each alone.
-                    tracing::debug!(server = %self.address, %error, "batch failed; one by one");
-                    self.cached = None;
-                    for unit in units {
-                        if let rest @ Rest::Stop(_) = Box::pin(self.work(vec![unit])).await {
-                            return rest;
-                        }
-                    }
-                    return Rest::Idle;
-                }
-                Err(error) => {
-                    self.cached = None;
-                    let failure = self.failure(error);
-                    let is_closed = matches!(failure, Failure::Transaction(Error::Closed { .. }));
-                    tracing::warn!(server = %self.address, error = ?failure, "attempt failed");
-                    let rest = if is_closed {
-                        Rest::Stop(StopReason::Failed(text(&failure)))
-                    } else {
-                        Rest::Stuck
-                    };
-                    for unit in units {
-                        unit.finish(Err(failure.clone()));
-                    }
-                    return rest;
-                }
-            };
-            for (from, answer) in attempted.local_answers {
-                self.address.registry.answer(&from, answer);
+            while self.units.len() < BATCH_MAX
+                && let Ok(unit) = self.inbox.try_recv()
+            {
+                self.units.push(unit);
             }
-            self.cached = attempted
-                .state
-                .into_cached()
-                .await
-                .filter(|_| self.keeps_cache);
-            let is_all_done = attempted.units.len() == units.len();
-            for (unit, done) in units.drain(..attempted.units.len()).zip(attempted.units) {
-                unit.finish(done);
-            }
-            if let Some(reason) = attempted.stop {
-                for unit in units {
-                    unit.finish(Err(Failure::Stopped));
-                }
-                return Rest::Stop(StopReason::Handler(reason));
-            }
-            if let Some(stuck) = attempted.stuck {
-                tracing::warn!(server = %self.address, %stuck, "the queue's first message waits");
-                return Rest::Stuck;
-            }
+            self.units.retain(|unit| !unit.is_abandoned());
             if self.control.is_stop_requested() {
-                for unit in units {
-                    unit.finish(Err(Failure::Stopped));
-                }
                 return Rest::Stop(StopReason::Requested);
             }
-            if is_all_done && !attempted.has_more {
-                return Rest::Idle;
+            let has_handled_unit = AtomicBool::new(false);
+            let rest = match self.attempt(&has_handled_unit).await {
+                Ok(attempted) => self.committed(attempted).await,
+                Err(error) => self.failed(error, has_handled_unit.into_inner()),
+            };
+            if let Some(rest) = rest {
+                return rest;
             }
         }
     }
 
-    async fn attempt(&self, units: &[Unit<S>]) -> Result<Attempted<S>, AttemptError> {
+    async fn attempt(&self, has_handled_unit: &AtomicBool) -> Result<Attempted<S>, AttemptError> {
         let address = &*self.address;
-        address
-            .tenant
-            .transact(|tx| {
-                let attempt = Attempt {
-                    address,
-                    initial: &self.initial,
-                    cached: self.cached.clone(),
-                    units,
-                };
-                async move { attempt.run(&tx).await }
-            })
+        let options = TransactOptions::default().attempts_max(ATTEMPTS_MAX);
+        let attempts = address.tenant.transact_with(&options, |tx| {
+            let attempt = Attempt {
+                address,
+                initial: &self.initial,
+                cached: self.cached.clone(),
+                units: &self.units,
+                batch_max: self.batch.0,
+                has_handled_unit,
+            };
+            async move { attempt.run(&tx).await }
+        });
+        shielded(attempts)
             .await
+            .unwrap_or_else(|panic| Err(AttemptError::Panicked(panic)))
     }
 
-    /// A watch on the queue, set in a transaction of its own since it counts as a read; none if the
-    /// queue is not empty.
-    async fn watch(&self) -> Option<Waking> {
+    /// Acts on what was committed; the rest if nothing is left to do.
+    async fn committed(&mut self, attempted: Attempted<S>) -> Option<Rest> {
+        self.batch.grow();
+        for (from, answer) in attempted.local_answers {
+            self.address.registry.answer(&from, answer);
+        }
+        self.cached = attempted
+            .state
+            .into_cached()
+            .await
+            .filter(|_| self.keeps_cache);
+        let done = self.units.drain(..attempted.units.len());
+        for (unit, done) in done.zip(attempted.units) {
+            unit.finish(done);
+        }
+        for unit in &mut self.units {
+            unit.see(attempted.version);
+        }
+        if let Some(reason) = attempted.stop {
+            return Some(Rest::Stop(StopReason::Handler(reason)));
+        }
+        if let Some(stuck) = attempted.stuck {
+            tracing::warn!(server = %self.address, %stuck, "the queue's first message waits");
+            return Some(Rest::Stuck);
+        }
+        let is_all_done = self.units.is_empty() && !attempted.has_more;
+        is_all_done.then_some(Rest::Idle)
+    }
+
+    /// Decides what to do about an attempt that was not committed, or may not have been; none if it
+    /// is to attempt again.
+    fn failed(&mut self, error: AttemptError, has_handled_unit: bool) -> Option<Rest> {
+        self.cached = None;
+        tracing::debug!(server = %self.address, error = text(&error), "attempt failed");
+        let remedy = error.remedy();
+        let is_smaller = match remedy {
+            Remedy::Again => return None,
+            Remedy::Fewer => self.batch.halve(),
+            Remedy::Single => self.batch.single(),
+            Remedy::Unknown | Remedy::None => false,
+        };
+        if is_smaller {
+            return None;
+        }
+        let failure = error.into_failure(&self.address);
+        if has_handled_unit && matches!(remedy, Remedy::Fewer | Remedy::Single) {
+            // It was alone, and the queue was empty.
+            self.units.remove(0).finish(Err(Refused::Failed(failure)));
+            return None;
+        }
+        tracing::warn!(server = %self.address, error = text(&failure), "nothing can be handled");
+        for unit in self.units.drain(..) {
+            unit.finish(Err(Refused::Failed(failure.clone())));
+        }
+        Some(match failure {
+            Failure::Transaction(Error::Closed { .. }) => {
+                Rest::Stop(StopReason::Failed(text(&failure)))
+            }
+            _ => Rest::Stuck,
+        })
+    }
+
+    /// A watch on the queue, set in a transaction of its own since it counts as a read.
+    async fn watch(&self) -> Waking {
         let queue = self.address.keys.queue();
         let tenant = &self.address.tenant;
         let watch = tenant
@@ -204,60 +259,83 @@ impl<S: Server> Process<S> {
                 async move { queue.watch_if_empty(&tx).await }
             })
             .await;
-        let poll = tenant.env().sleep(self.poll_interval);
+        let poll = tenant
+            .env()
+            .sleep(self.poll_interval.max(POLL_INTERVAL_MIN));
         match watch {
-            Ok(Some(watch)) => Some(Waking::Watch(watch, poll)),
-            Ok(None) => None,
+            Ok(Some(watch)) => Waking::Watch(watch, poll),
+            Ok(None) => Waking::Now,
             Err(error) => {
                 tracing::debug!(server = %self.address, %error, "no watch; polling instead");
-                Some(Waking::Timer(poll))
+                Waking::Timer(poll)
             }
         }
     }
 
-    /// Waits for something to do. With no `waking` the queue is not empty.
-    async fn wait(&mut self, waking: &mut Option<Waking>) -> Woken<S> {
-        let Some(waking) = waking else {
-            return if self.control.is_stop_requested() {
-                Woken::Stop
-            } else {
-                Woken::Queue
-            };
-        };
-        let mut units = Vec::new();
-        let (inbox, control) = (&mut self.inbox, &mut self.control);
+    /// Waits for something to do.
+    async fn wait(&mut self, waking: &mut Waking) -> Woken {
+        let Self {
+            inbox,
+            control,
+            units,
+            ..
+        } = self;
         let mut stop = std::pin::pin!(control.stop_requested());
         poll_fn(|cx| {
             if stop.as_mut().poll(cx).is_ready() {
                 return Poll::Ready(Woken::Stop);
             }
-            if let Poll::Ready(received) = inbox.poll_recv_many(cx, &mut units, UNITS_MAX)
+            if let Poll::Ready(received) = inbox.poll_recv_many(cx, units, BATCH_MAX)
                 && received > 0
             {
-                return Poll::Ready(Woken::Units(std::mem::take(&mut units)));
+                return Poll::Ready(Woken::Work);
             }
             waking.poll(cx).map(|()| Woken::Queue)
         })
         .await
-    }
-
-    fn failure(&self, error: AttemptError) -> Failure {
-        error.into_failure(&self.address)
     }
 }
 
 impl Waking {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         match self {
-            Self::Watch(watch, poll) => {
-                // A watch that failed says nothing: look.
-                if Pin::new(watch).poll(cx).is_ready() {
-                    return Poll::Ready(());
-                }
-                poll.as_mut().poll(cx)
-            }
+            Self::Now => Poll::Ready(()),
             Self::Timer(timer) => timer.as_mut().poll(cx),
+            Self::Watch(watch, poll) => match Pin::new(watch).poll(cx) {
+                Poll::Ready(Ok(())) => Poll::Ready(()),
+                // It says nothing, and would say so again: poll.
+                Poll::Ready(Err(_)) => {
+                    let timer = std::mem::replace(poll, Box::pin(std::future::pending()));
+                    *self = Self::Timer(timer);
+                    self.poll(cx)
+                }
+                Poll::Pending => poll.as_mut().poll(cx),
+            },
         }
+    }
+}
+
+impl Default for Batch {
+    fn default() -> Self {
+        Self(BATCH_MAX)
+    }
+}
+
+impl Batch {
+    fn grow(&mut self) {
+        self.0 = BATCH_MAX.min(self.0 * 2);
+    }
+
+    /// Whether it got smaller.
+    fn halve(&mut self) -> bool {
+        let before = self.0;
+        self.0 = (before / 2).max(1);
+        self.0 < before
+    }
+
+    /// Whether it got smaller.
+    fn single(&mut self) -> bool {
+        std::mem::replace(&mut self.0, 1) > 1
     }
 }
 

@@ -1,9 +1,11 @@
 //! What a call is answered with.
 
+use std::time::SystemTime;
+
 use bytes::Bytes;
 use serde::{Serialize, de::DeserializeOwned};
 
-use crate::CallError;
+use crate::{CallError, Failure};
 
 /// A handler's answer, encoded.
 #[derive(Debug, Clone)]
@@ -17,10 +19,26 @@ pub(crate) enum Answer {
     Ok(Bytes),
     /// The handler's error. The state stayed as it was.
     Err(Bytes),
+    /// There is no answer that could be stored, and why. The state stayed as it was.
+    Failed(String),
 }
 
 const TAG_OK: u8 = 0;
 const TAG_ERR: u8 = 1;
+const TAG_FAILED: u8 = 2;
+const TAG_WAITING: u8 = 3;
+
+/// What is stored while a caller waits: until when, in milliseconds since 1970 by the caller's
+/// clock, so that what a dead caller leaves has an age.
+pub(crate) fn waiting(until: SystemTime) -> [u8; 9] {
+    let since = until
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .unwrap_or_default();
+    let mut bytes = [TAG_WAITING; 9];
+    let millis = u64::try_from(since.as_millis()).unwrap_or(u64::MAX);
+    bytes[1..].copy_from_slice(&millis.to_le_bytes());
+    bytes
+}
 
 impl Reply {
     /// The call succeeded with `value`.
@@ -40,26 +58,38 @@ impl Reply {
 }
 
 impl Answer {
+    pub(crate) fn size_bytes(&self) -> usize {
+        self.parts().1.len() + 1
+    }
+
     /// The answer as bytes.
     pub(crate) fn to_bytes(&self) -> Vec<u8> {
-        let (tag, body) = match self {
-            Self::Ok(body) => (TAG_OK, body),
-            Self::Err(body) => (TAG_ERR, body),
-        };
+        let (tag, body) = self.parts();
         let mut bytes = Vec::with_capacity(body.len() + 1);
         bytes.push(tag);
         bytes.extend_from_slice(body);
         bytes
     }
 
-    /// The answer of `bytes`, if that is what they are.
-    pub(crate) fn from_bytes(bytes: &Bytes) -> Option<Self> {
-        let body = bytes.get(1..).map(|_| bytes.slice(1..))?;
-        match bytes[0] {
-            TAG_OK => Some(Self::Ok(body)),
-            TAG_ERR => Some(Self::Err(body)),
-            _ => None,
+    fn parts(&self) -> (u8, &[u8]) {
+        match self {
+            Self::Ok(body) => (TAG_OK, body),
+            Self::Err(body) => (TAG_ERR, body),
+            Self::Failed(reason) => (TAG_FAILED, reason.as_bytes()),
         }
+    }
+
+    /// The answer of `bytes`, none if somebody still waits for it. One that can't be read is an
+    /// answer that says so.
+    pub(crate) fn from_bytes(bytes: &Bytes) -> Option<Self> {
+        let body = || bytes.slice(1..);
+        Some(match bytes.first()? {
+            &TAG_OK => Self::Ok(body()),
+            &TAG_ERR => Self::Err(body()),
+            &TAG_FAILED => Self::Failed(String::from_utf8_lossy(&body()).into_owned()),
+            &TAG_WAITING => return None,
+            tag => Self::Failed(format!("this version knows no answer of kind {tag}")),
+        })
     }
 
     /// What the caller gets.
@@ -71,6 +101,12 @@ impl Answer {
         let decoded = match self {
             Self::Ok(body) => rmp_serde::from_slice(body).map(Ok),
             Self::Err(body) => rmp_serde::from_slice(body).map(Err),
+            Self::Failed(reason) => {
+                return Err(CallError::Failed(Failure::Encode {
+                    what: "the reply",
+                    reason: reason.clone(),
+                }));
+            }
         };
         match decoded {
             Ok(Ok(value)) => Ok(value),

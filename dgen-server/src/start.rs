@@ -8,7 +8,7 @@ use crate::{
     attempt::{AttemptError, Cached, NewState, load, write_state},
     control::{Remote, control},
     mailbox::mailbox,
-    process::Process,
+    process::{Batch, Process},
 };
 
 /// Starts the server at `address`; returns the remote of its process, if it is to consume.
@@ -36,6 +36,8 @@ pub(crate) async fn start<S: Server>(
         inbox,
         control,
         registration,
+        batch: Batch::default(),
+        units: Vec::new(),
     };
     address
         .tenant

@@ -10,7 +10,7 @@ use std::{env, fmt::Write as _, fs, path::Path};
 
 use dgen_backend::{
     KeyRange, Tenant,
-    tuple::{Element, unpack},
+    tuple::{Element, Subspace, unpack},
 };
 use dgen_server::{Context, Handle, Never, Reply, Server};
 use futures_util::FutureExt as _;
@@ -62,7 +62,12 @@ impl Server for Shop {
 /// SPEC C1, B6, M4: what is stored stays readable; a change of it is seen.
 #[tokio::test]
 async fn stored_keys_and_bytes_are_golden() {
-    let tenant = dgen_server::in_memory().unwrap();
+    let clock = dgen_testkit::MockClock::new(0);
+    let db = dgen_local::Options::default()
+        .env(clock.env())
+        .in_memory()
+        .unwrap();
+    let tenant = Tenant::new(db, Subspace::from("dgen"));
     Tenant::open(tenant.database(), ["app", "eu"])
         .await
         .unwrap();

@@ -139,6 +139,16 @@ on_each_store! {
         assert!(matches!(stuck, CallError::Failed(Failure::Stuck { .. })), "{stuck:?}");
         assert!(stuck.to_string().contains("asked to"), "{stuck}");
         assert_eq!(counter.queue_len().await.unwrap(), 2, "the first was handled, none is lost");
+        // A cast waits with them, as it would had it come from elsewhere.
+        counter.cast(CounterCast::Add { by: 1 }).await.unwrap();
+        assert_eq!(counter.queue_len().await.unwrap(), 3);
+    }
+
+    /// SPEC S2, S12: a cast whose handler panics is in the queue, handled inline or not.
+    async fn a_panicking_cast_is_queued(store: Store) {
+        let counter = CounterHandle::start(&store.tenant, "demo", 0).await.unwrap();
+        counter.cast(CounterCast::Panic).await.unwrap();
+        assert_eq!(counter.queue_len().await.unwrap(), 1);
     }
 
     /// SPEC S12, M4: a message that this build does not know stays in the queue, and callers are told

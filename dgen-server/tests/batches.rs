@@ -1,0 +1,243 @@
+//! Batches: what is too much for one transaction, and who waits for whom.
+#![expect(clippy::unwrap_used, reason = "a test fails by it")]
+
+mod support;
+
+use std::{cell::RefCell, time::Duration};
+
+use dgen_backend::{Database, Tenant, tuple::Subspace};
+use dgen_server::{CallError, Context, Failure, Handle, Never, Reply, Server};
+use dgen_testkit::{
+    MockClock,
+    faults::{FaultyBackend, Rates},
+};
+use futures_util::{
+    future::{Either, join_all, select},
+    pin_mut,
+};
+use serde::{Deserialize, Serialize, Serializer};
+use support::*;
+
+fn tenant(db: Database) -> Tenant {
+    Tenant::new(db, Subspace::from("test"))
+}
+
+/// The same store as another OS process would have it open: with calls and mailboxes of its own.
+fn elsewhere(here: &Tenant) -> Tenant {
+    let db = here.database().clone();
+    let db = Database::new(FaultyBackend::new(db, 0, Rates::default()));
+    Tenant::new(db, here.subspace().clone())
+}
+
+thread_local! {
+    static CLOCK: RefCell<Option<MockClock>> = const { RefCell::new(None) };
+}
+
+/// Its handlers take 300 ms each.
+#[derive(Clone, Default, Serialize, Deserialize)]
+struct Slow {
+    handled: u32,
+}
+
+#[derive(Clone, Serialize, Deserialize)]
+struct Step;
+
+impl Server for Slow {
+    const NAME: &'static str = "Slow";
+    type Args = ();
+    type InitError = Never;
+    type Call = Step;
+    type Cast = Step;
+
+    fn init((): ()) -> Result<Self, Never> {
+        Ok(Self::default())
+    }
+
+    fn handle_call(&mut self, _call: Step, _cx: &mut Context<Self>) -> Reply {
+        Reply::ok(&self.handled)
+    }
+
+    fn handle_cast(&mut self, _cast: Step, _cx: &mut Context<Self>) {
+        CLOCK.with_borrow(|clock| clock.as_ref().unwrap().advance(Duration::from_millis(300)));
+        self.handled += 1;
+    }
+}
+
+/// SPEC S2: a backlog whose handlers take longer than a transaction may is handled in several.
+#[tokio::test]
+async fn slow_handlers_share_no_more_than_a_transaction_may_take() {
+    let clock = MockClock::new(0);
+    CLOCK.set(Some(clock.clone()));
+    let db = dgen_local::Options::default()
+        .env(clock.env())
+        .in_memory()
+        .unwrap();
+    let tenant = tenant(db);
+    let client = Handle::<Slow>::client(&tenant, ());
+    client.cast_all(vec![Step; 60]).await.unwrap();
+    let server = Handle::<Slow>::start(&tenant, (), ()).await.unwrap();
+    let handled: u32 = server
+        .call::<_, Never>(Step)
+        .timeout(Duration::from_secs(3_600))
+        .await
+        .unwrap();
+    assert_eq!(handled, 60);
+}
+
+/// SPEC S4: replies that together are over a transaction's limit arrive, each by itself.
+#[tokio::test]
+async fn many_large_replies_arrive() {
+    let here = tenant(dgen_local::in_memory().unwrap());
+    let there = CounterHandle::client(&elsewhere(&here), "demo");
+    let echo = |_| {
+        there.call::<String, Never>(CounterCall::Echo {
+            size_bytes: 1_000_000,
+        })
+    };
+    let replies = join_all((0..20).map(echo).map(IntoFuture::into_future));
+    let consumer = async {
+        while there.queue_len().await.unwrap() < 20 {
+            tokio::task::yield_now().await;
+        }
+        CounterHandle::start(&here, "demo", 0).await.unwrap()
+    };
+    let (replies, _consumer) = tokio::join!(replies, consumer);
+    for reply in replies {
+        assert_eq!(reply.unwrap().len(), 1_000_000);
+    }
+}
+
+/// SPEC S4, S12: a reply that can't be stored is an error for its caller, and holds nobody up.
+#[tokio::test]
+async fn a_reply_over_the_limit_is_an_error_for_its_caller_alone() {
+    let here = tenant(dgen_local::in_memory().unwrap());
+    let counter = CounterHandle::start(&here, "demo", 0).await.unwrap();
+    let there = CounterHandle::client(&elsewhere(&here), "demo");
+    let echo = CounterCall::Echo {
+        size_bytes: 11_000_000,
+    };
+    let error = there.call::<String, Never>(echo.clone()).await.unwrap_err();
+    assert!(
+        matches!(
+            &error,
+            CallError::Failed(Failure::Encode {
+                what: "the reply",
+                ..
+            })
+        ),
+        "{error:?}"
+    );
+    assert_eq!(increment(&there, 1).await, 1);
+    // Next door it is not stored, and any size will do.
+    let inline: String = counter.call::<_, Never>(echo).await.unwrap();
+    assert_eq!(inline.len(), 11_000_000);
+}
+
+/// SPEC S3: a call does not wait for what is pushed after it.
+#[tokio::test]
+async fn a_queue_that_never_gets_empty_holds_no_call_up() {
+    let here = tenant(dgen_local::in_memory().unwrap());
+    let counter = CounterHandle::start(&here, "demo", 0).await.unwrap();
+    let there = CounterHandle::client(&elsewhere(&here), "demo");
+    let pushed = RefCell::new(0);
+    let push = async {
+        loop {
+            there.cast(CounterCast::Add { by: 1 }).await.unwrap();
+            *pushed.borrow_mut() += 1;
+            tokio::task::yield_now().await;
+        }
+    };
+    let calls = async {
+        for _ in 0..20 {
+            increment(&counter, 1).await;
+        }
+    };
+    pin_mut!(push, calls);
+    match select(push, calls).await {
+        Either::Left((never, _)) => never,
+        Either::Right(((), _)) => {}
+    }
+    let pushed = *pushed.borrow();
+    assert!(pushed < 2_000, "20 calls waited for {pushed} casts");
+}
+
+/// SPEC S2: what one caller sends by the queue and by the mailbox keeps its order.
+#[tokio::test]
+async fn a_call_is_behind_what_was_pushed_before_it() {
+    let here = tenant(dgen_local::in_memory().unwrap());
+    let counter = CounterHandle::start(&here, "demo", 0).await.unwrap();
+    let there = CounterHandle::client(&elsewhere(&here), "demo");
+    for number in 1..=50 {
+        there.cast(CounterCast::Add { by: 1 }).await.unwrap();
+        assert!(value(&counter).await >= number);
+    }
+}
+
+/// A state that can't be encoded at 13.
+#[derive(Clone, Default, Deserialize)]
+struct Touchy {
+    value: u32,
+}
+
+impl Serialize for Touchy {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        #[derive(Serialize)]
+        struct Plain {
+            value: u32,
+        }
+        assert_ne!(self.value, 13, "thirteen");
+        Plain { value: self.value }.serialize(serializer)
+    }
+}
+
+impl Server for Touchy {
+    const NAME: &'static str = "Touchy";
+    type Args = ();
+    type InitError = Never;
+    type Call = u32;
+    type Cast = u32;
+
+    fn init((): ()) -> Result<Self, Never> {
+        Ok(Self::default())
+    }
+
+    fn handle_call(&mut self, value: u32, _cx: &mut Context<Self>) -> Reply {
+        self.value = value;
+        Reply::ok(&self.value)
+    }
+
+    fn handle_cast(&mut self, value: u32, _cx: &mut Context<Self>) {
+        self.value = value;
+    }
+}
+
+/// SPEC S12: a state whose encoding panics is its caller's error; those who waited with it get
+/// their answers, and the process goes on.
+#[tokio::test]
+async fn a_state_that_cannot_be_encoded_fails_its_message_alone() {
+    let tenant = tenant(dgen_local::in_memory().unwrap());
+    let touchy = Handle::<Touchy>::start(&tenant, (), ()).await.unwrap();
+    let values = [1, 2, 4, 5, 13];
+    let calls = values.map(|value| touchy.call::<u32, Never>(value).into_future());
+    for (value, answer) in values.iter().zip(join_all(calls).await) {
+        match answer {
+            Ok(answer) => assert!(answer == *value && *value != 13),
+            Err(CallError::Failed(Failure::Panicked { message })) => {
+                assert!(*value == 13 && message.contains("thirteen"), "{message}");
+            }
+            Err(error) => panic!("{error:?}"),
+        }
+    }
+}
+
+/// SPEC S12, L1: once stop returns, the process holds nothing: the store can be opened again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stopped_process_lets_go_of_the_store() {
+    let folder = tempfile::tempdir().unwrap();
+    for round in 1..=40 {
+        let tenant = dgen_server::open(folder.path()).unwrap();
+        let counter = CounterHandle::start(&tenant, "demo", 0).await.unwrap();
+        assert_eq!(increment(&counter, 1).await, round);
+        counter.stop().await;
+    }
+}
