@@ -61,7 +61,9 @@ impl Tenant {
     /// # Errors
     /// What `work` returns, unless it is or wraps an [`Error`] that [is
     /// retryable](Error::is_retryable). [`Error::DeadlineExceeded`] after the deadline of 30
-    /// seconds; if its `maybe_executed` is set, nobody could find out.
+    /// seconds; if its `maybe_executed` is set, nobody could find out. [`Error::OutcomeUnknown`] if an
+    /// attempt may have happened and a later one failed for good; an error of your own in that place
+    /// comes as it is.
     ///
     /// # Cancel safety
     /// Dropped before it resolves, the transaction may or may not have been committed.

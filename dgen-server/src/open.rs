@@ -8,7 +8,9 @@ pub use dgen_local::OpenError;
 /// Opens the store in the folder `path`, which is made if it does not exist, and returns the tenant
 /// of its servers. Blocks while it reads the disk.
 ///
-/// One OS process at a time; dropping the last handle of the tenant closes the store.
+/// One OS process at a time. The store is closed when nothing holds it any more: no tenant, no
+/// handle, and no process of a server, so [stop](crate::Handle::stop) those first. A program that just
+/// ends loses nothing either: the next open recovers.
 ///
 /// # Errors
 /// [`OpenError`] says what to do.
