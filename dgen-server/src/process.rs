@@ -165,6 +165,8 @@ impl<S: Server> Process<S> {
             if let Some(rest) = rest {
                 return rest;
             }
+            // A store in memory answers at once: others want the thread too.
+            tokio::task::yield_now().await;
         }
     }
 
