@@ -66,6 +66,7 @@ mod join;
 mod keys;
 mod msgpack;
 mod order;
+mod plain;
 mod spacing;
 mod split;
 mod state;
@@ -79,6 +80,7 @@ pub use crate::{
     chunks::{clear_chunks, first_chunk_key, read_chunks, write_chunks},
     error::{Damage, IndexError, LoadError, StoreError},
     index::{FracIndex, Indices},
+    plain::{NESTING_MAX, PlainError, from_plain, to_plain},
     state::{Loaded, Version, Written, clear, load, store, version, version_key},
     stored::Stored,
 };

@@ -140,9 +140,9 @@ pub fn store<T: Serialize + ?Sized>(
     value: &T,
 ) -> Result<Written, StoreError> {
     let stored = Stored::encode(value, old).map_err(|error| match error {
-        EncodeError::Serde(source) => StoreError::Encode {
+        EncodeError::Plain(source) => StoreError::Encode {
             base: base_text(base),
-            source,
+            source: source.into(),
         },
         EncodeError::WrongLength => StoreError::WrongLength {
             base: base_text(base),

@@ -8,7 +8,9 @@ use serde_path_to_error::Segment;
 use crate::{
     diff::{self, Write},
     join::{self, DamagedAt, Row},
-    keys, split,
+    keys,
+    plain::{PlainError, check_nesting, to_plain},
+    split,
     tree::{ListView, MapView, Shape, View},
 };
 
@@ -25,7 +27,7 @@ pub struct Stored {
 /// Why a value has no MessagePack that could be stored.
 #[derive(Debug)]
 pub(crate) enum EncodeError {
-    Serde(Box<dyn StdError + Send + Sync>),
+    Plain(PlainError),
     WrongLength,
 }
 
@@ -42,8 +44,7 @@ impl Stored {
         value: &T,
         old: Option<&Self>,
     ) -> Result<Self, EncodeError> {
-        let bytes =
-            rmp_serde::to_vec_named(value).map_err(|error| EncodeError::Serde(error.into()))?;
+        let bytes = to_plain(value).map_err(EncodeError::Plain)?;
         Self::from_bytes(bytes, old)
     }
 
@@ -71,6 +72,10 @@ impl Stored {
 
     /// The value. A failure is looked for a second time, to say where it is.
     pub(crate) fn decode<T: DeserializeOwned>(&self) -> Result<T, DecodeError> {
+        check_nesting(&self.bytes).map_err(|error| DecodeError {
+            path: keys::describe(&[]),
+            source: error.into(),
+        })?;
         rmp_serde::from_slice(&self.bytes).or_else(|error| {
             let mut deserializer = rmp_serde::Deserializer::from_read_ref(&*self.bytes);
             match serde_path_to_error::deserialize(&mut deserializer) {

@@ -137,3 +137,34 @@ fn by_process(pid: Option<u32>) -> String {
     pid.map(|pid| format!(" by process {pid}"))
         .unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// SPEC L1: what the system refuses is told apart by what the caller can do.
+    #[test]
+    fn refusals_are_told_apart() {
+        let path = Path::new("store");
+        let from = |kind: io::ErrorKind| OpenError::from_io(path, kind.into());
+        for kind in [
+            io::ErrorKind::PermissionDenied,
+            io::ErrorKind::ReadOnlyFilesystem,
+        ] {
+            let error = from(kind);
+            assert!(matches!(error, OpenError::NotWritable { .. }), "{error:?}");
+            assert!(
+                error.to_string().contains("store cannot be written"),
+                "{error}"
+            );
+        }
+        let full = from(io::ErrorKind::StorageFull);
+        assert!(matches!(full, OpenError::NoSpace { .. }), "{full:?}");
+        let file = from(io::ErrorKind::NotADirectory);
+        assert!(matches!(file, OpenError::NotADirectory { .. }), "{file:?}");
+        assert!(matches!(
+            from(io::ErrorKind::TimedOut),
+            OpenError::Io { .. }
+        ));
+    }
+}

@@ -111,6 +111,12 @@ impl Current {
                 self.reap(now);
                 let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
                 taken.push_back((now, Arc::downgrade(slot)));
+                drop(taken);
+                // A close in between has not seen the slot.
+                if let Err(closed) = self.newest() {
+                    slot.replace(Held::Closed(closed.clone()));
+                    return Err(closed);
+                }
                 Ok(newest)
             }
         }

@@ -92,54 +92,58 @@ impl Watches {
         if watches.is_empty() {
             return;
         }
+        let mut changed = Vec::new();
         let mut by_key = self.by_key.lock().unwrap_or_else(PoisonError::into_inner);
         for watch in watches {
             // An early answer is allowed, a lost one is not: in doubt, fire.
             if watch.seen.is_none() || watch.seen != current(&watch.key) {
-                let _ = watch.fire.send(());
+                changed.push(watch.fire);
             } else if !watch.fire.is_closed() {
-                by_key
-                    .entry(watch.key)
-                    .or_default()
-                    .insert(watch.id, watch.fire);
+                let waiting = by_key.entry(watch.key).or_default();
+                waiting.insert(watch.id, watch.fire);
             }
+        }
+        // Whoever is woken may drop a watch, which takes the lock.
+        drop(by_key);
+        for fire in changed {
+            // Whoever waited may be gone.
+            let _ = fire.send(());
         }
     }
 
     /// Fires every watch on what was written.
     pub(crate) fn fire<'a>(&self, written: impl Iterator<Item = &'a Span>) {
+        let mut fired: Vec<ByNumber> = Vec::new();
         let mut by_key = self.by_key.lock().unwrap_or_else(PoisonError::into_inner);
         if by_key.is_empty() {
             return;
         }
         for span in written {
             match span {
-                Span::Key(key) => fire_all(by_key.remove(key)),
+                Span::Key(key) => fired.extend(by_key.remove(key)),
                 Span::Range(begin, end) if begin < end => {
                     let inside = by_key.range(begin.clone()..end.clone());
                     let keys: Vec<Bytes> = inside.map(|(key, _)| key.clone()).collect();
-                    for key in keys {
-                        fire_all(by_key.remove(&key));
-                    }
+                    fired.extend(keys.iter().filter_map(|key| by_key.remove(key)));
                 }
                 Span::Range(..) => {}
             }
+        }
+        // Whoever is woken may drop a watch, which takes the lock.
+        drop(by_key);
+        for (_, fire) in fired.into_iter().flatten() {
+            // Whoever waited may be gone.
+            let _ = fire.send(());
         }
     }
 
     /// Ends every watch without an answer: the store is closed.
     pub(crate) fn close(&self) {
-        self.by_key
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clear();
-    }
-}
-
-fn fire_all(watches: Option<ByNumber>) {
-    for (_, fire) in watches.into_iter().flatten() {
-        // Whoever waited may be gone.
-        let _ = fire.send(());
+        let all = {
+            let mut by_key = self.by_key.lock().unwrap_or_else(PoisonError::into_inner);
+            std::mem::take(&mut *by_key)
+        };
+        drop(all);
     }
 }
 

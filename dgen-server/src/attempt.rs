@@ -8,10 +8,7 @@
 //! The caller commits, and only then acts on what is returned: so all of it happens, or nothing.
 //! An attempt that is run again decides anew.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering},
-};
+use std::sync::Arc;
 
 use dgen_backend::{CommitVersionstamp, Read, Transaction};
 use dgen_codec::{Stored, Version};
@@ -24,8 +21,12 @@ use crate::{
     handling::Trial,
     mailbox::{Done, Unit},
     message::From,
+    progress::Progress,
     reply::Answer,
 };
+
+/// So often an attempt is run before the process looks at why.
+const ATTEMPTS_MAX: u32 = 8;
 
 /// A state as it was read or committed.
 pub(crate) struct Cached<S> {
@@ -43,8 +44,9 @@ pub(crate) struct Attempt<'a, S: Server> {
     pub(crate) units: &'a [Unit<S>],
     /// At most so many messages.
     pub(crate) batch_max: usize,
-    /// Set once a unit was handled: if the attempt then fails, the queue is not why.
-    pub(crate) has_handled_unit: &'a AtomicBool,
+    /// Answers that are stored are no longer than this.
+    pub(crate) answer_size_max_bytes: usize,
+    pub(crate) progress: &'a Progress,
 }
 
 /// What an attempt did, if it is committed.
@@ -109,6 +111,9 @@ pub(crate) enum AttemptError {
     Store(#[from] dgen_codec::StoreError),
     #[error("queue can't be read")]
     Queue(#[from] dgen_queue::Error),
+    /// It was run again so often that somebody should look at why.
+    #[error("the transaction conflicts, or its handlers take longer than it may be old")]
+    GivenUp,
     /// Code of the user's panicked outside of a handler: clone, serialize, deserialize.
     #[error("{0}")]
     Panicked(Failure),
@@ -138,7 +143,7 @@ impl AttemptError {
             cause => cause,
         };
         match (cause, self) {
-            (Some(Error::Conflict), _) => Remedy::Again,
+            (Some(Error::Conflict), _) | (None, Self::GivenUp) => Remedy::Again,
             (Some(Error::TransactionTooOld | Error::TransactionTooLarge { .. }), _) => {
                 Remedy::Fewer
             }
@@ -167,6 +172,7 @@ impl AttemptError {
                 server: address.to_string(),
                 source: Arc::new(source),
             },
+            Self::GivenUp => Failure::Transaction(dgen_backend::Error::TransactionTooOld),
             Self::Panicked(failure) => failure,
         }
     }
@@ -181,11 +187,21 @@ impl<S: Server> Attempt<'_, S> {
             id,
             ..
         } = self.address;
+        let attempt = tx.attempt();
+        let is_hopeless = attempt.number > ATTEMPTS_MAX || self.progress.is_too_slow();
+        // While an earlier one may have happened, only going on finds out.
+        if is_hopeless && !attempt.maybe_executed {
+            return Err(AttemptError::GivenUp);
+        }
+        self.progress.begin(attempt.maybe_executed);
         let read_version = tx.read_version();
         let version = dgen_codec::version(tx, keys.state());
         let head = keys.queue().head(tx, Limits::items(self.batch_max));
         let (read_version, version) = (read_version.await?, version.await?);
         let mut head = head.await?;
+        let first = head.items().first();
+        self.progress
+            .set_head(first.map(|item| item.key().escape_ascii().to_string()));
         let cached = self.current(tx, version).await?;
 
         let mut trial = Trial {
@@ -201,15 +217,15 @@ impl<S: Server> Attempt<'_, S> {
             may_have_more: head.may_have_more(),
             units: self.units,
             batch_max: self.batch_max,
+            answer_size_max_bytes: self.answer_size_max_bytes,
             env: tenant.env(),
             registry,
         };
-        self.has_handled_unit.store(false, Ordering::Relaxed);
+        let begun = tenant.env().now();
         let decision = work.decide(&mut trial);
-        self.has_handled_unit
-            .store(!decision.units.is_empty(), Ordering::Relaxed);
+        self.progress.decided(&decision, tenant.env().now() - begun);
         let has_more = head.may_have_more() || decision.taken < head.items().len();
-        let is_idle = decision.taken == 0 && decision.units.is_empty();
+        let is_idle = decision.taken == 0 && decision.handled_units == 0;
         let local_answers = self.write_queue(tx, &mut head, &decision).await?;
         let state = if is_idle {
             NewState::Unchanged(cached)
@@ -234,7 +250,8 @@ impl<S: Server> Attempt<'_, S> {
         version: Option<Version>,
     ) -> Result<Option<Arc<Cached<S>>>, AttemptError> {
         let Some(version) = version else {
-            return Ok(None);
+            // No state, or one that lost its version: that is found, and not overwritten.
+            return load(tx, self.address).await;
         };
         if let Some(cached) = &self.cached
             && cached.version == version

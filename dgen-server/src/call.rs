@@ -11,10 +11,11 @@ use std::{
     pin::{Pin, pin},
     sync::Arc,
     task::Poll,
-    time::{Duration, SystemTime},
+    time::Duration,
 };
 
 use dgen_backend::{Transaction, Watch, tuple::Subspace};
+use dgen_codec::LoadError;
 use serde::de::DeserializeOwned;
 
 use crate::{
@@ -74,7 +75,10 @@ where
         let after = self.timeout;
         let answer = send::<S>(address, self.call, after, poll_interval);
         match address.tenant.env().timeout(after, answer).await {
-            Ok(answer) => answer?.decode(),
+            Ok(answer) => match answer? {
+                Ok(answer) => answer.decode(),
+                Err(what) => Err(CallError::Decode { what }),
+            },
             Err(_elapsed) => Err(CallError::Timeout { after }),
         }
     }
@@ -85,10 +89,10 @@ async fn send<S: Server>(
     call: S::Call,
     timeout: Duration,
     poll_interval: Duration,
-) -> Result<Answer, Failure> {
+) -> Result<Readable, Failure> {
     if let Some(mailbox) = address.registry.mailbox::<S>(address.keys.prefix()) {
         match mailbox.send(Message::Call(call.clone())).await {
-            Ok(answer) => return Ok(answer.expect("a call has an answer")),
+            Ok(answer) => return Ok(Ok(answer.expect("a call has an answer"))),
             Err(Refused::Failed(failure)) => return Err(failure),
             Err(Refused::NotHandled) => {}
         }
@@ -96,6 +100,9 @@ async fn send<S: Server>(
     let queued = Queued::push::<S>(address, &call, timeout).await?;
     queued.answer(poll_interval).await
 }
+
+/// An answer, or why it can't be read.
+type Readable = Result<Answer, String>;
 
 /// A call in the queue. Dropped without an answer it takes away the key that says that somebody
 /// waits.
@@ -113,7 +120,7 @@ impl Queued {
         timeout: Duration,
     ) -> Result<Self, Failure> {
         let until = address.tenant.env().wall_clock().checked_add(timeout);
-        let waiting_until = reply::waiting(until.unwrap_or(SystemTime::UNIX_EPOCH));
+        let waiting_until = reply::waiting(until);
         let waiting = address.registry.wait_for_call();
         let item = Envelope::call::<S>(call, waiting.from.clone());
         let item = item.map_err(|error| Failure::Encode {
@@ -139,7 +146,7 @@ impl Queued {
         Ok(queued)
     }
 
-    async fn answer(mut self, poll_interval: Duration) -> Result<Answer, Failure> {
+    async fn answer(mut self, poll_interval: Duration) -> Result<Readable, Failure> {
         loop {
             let (answer, watch) = self.look().await?;
             if let Some(answer) = answer {
@@ -149,18 +156,24 @@ impl Queued {
             let poll = self.address.tenant.env().sleep(poll_interval);
             if let Some(answer) = wait(&mut self.waiting, watch, poll).await {
                 self.is_answered = true;
-                return Ok(answer);
+                return Ok(Ok(answer));
             }
         }
     }
 
     /// The answer, taken away, or a watch for it. None of both where there are too many watches.
-    async fn look(&self) -> Result<(Option<Answer>, Option<Watch>), Failure> {
+    async fn look(&self) -> Result<(Option<Readable>, Option<Watch>), Failure> {
         let looked: Result<_, AttemptError> = self
             .address
             .tenant
             .transact(|tx| async move {
-                let stored = dgen_codec::read_chunks(&tx, &self.key).await?;
+                let stored = match dgen_codec::read_chunks(&tx, &self.key).await {
+                    // The state is not to blame, and the call was handled.
+                    Err(damaged @ LoadError::Damaged { .. }) => {
+                        return Ok((Some(Err(damaged.to_string())), None));
+                    }
+                    stored => stored?,
+                };
                 let answer = stored.as_ref().and_then(Answer::from_bytes);
                 if answer.is_none() {
                     let watch = tx.watch(&dgen_codec::first_chunk_key(&self.key));

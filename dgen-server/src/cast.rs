@@ -17,6 +17,9 @@ use crate::{
 /// How long a cast may take to be committed, by default.
 const TIMEOUT_DEFAULT: Duration = Duration::from_secs(5);
 
+/// So many casts are sent at once at most: what a transaction takes easily.
+const CASTS_MAX: usize = 10_000;
+
 /// One or more casts, to be sent by awaiting this.
 ///
 /// Once it resolves they are committed: handled by a process next door, or in the queue.
@@ -52,6 +55,12 @@ impl<'a, S: Server> Cast<'a, S> {
         let address = self.handle.address();
         if self.casts.is_empty() {
             return Ok(());
+        }
+        if self.casts.len() > CASTS_MAX {
+            return Err(CastError::Failed(Failure::TooManyCasts {
+                count: self.casts.len(),
+                max: CASTS_MAX,
+            }));
         }
         let after = self.timeout;
         let send = send::<S>(address, self.casts);

@@ -26,7 +26,7 @@ const HANDLE_TIME_MAX: Duration = Duration::from_secs(1);
 const ANSWERS_SIZE_MAX_BYTES: usize = 1_000_000;
 
 /// The longest answer that is stored: what leaves a transaction room for a state's change.
-const ANSWER_SIZE_MAX_BYTES: usize = 8_000_000;
+pub(crate) const ANSWER_SIZE_MAX_BYTES: usize = 8_000_000;
 
 /// What there is to handle.
 pub(crate) struct Work<'a, S: Server> {
@@ -36,6 +36,8 @@ pub(crate) struct Work<'a, S: Server> {
     pub(crate) units: &'a [Unit<S>],
     /// At most so many messages.
     pub(crate) batch_max: usize,
+    /// Answers that are stored are no longer than this.
+    pub(crate) answer_size_max_bytes: usize,
     pub(crate) env: &'a Env,
     pub(crate) registry: &'a Registry,
 }
@@ -49,6 +51,8 @@ pub(crate) struct Decision {
     pub(crate) answers: Vec<(From, Answer)>,
     /// What became of the units, from the first; the rest was not come to.
     pub(crate) units: Vec<Done>,
+    /// How many of those were handled, and not refused.
+    pub(crate) handled_units: usize,
     /// Why the next item can't be handled, if it can't.
     pub(crate) stuck: Option<Failure>,
 }
@@ -89,6 +93,7 @@ impl<S: Server> Work<'_, S> {
                 return Next::Stop;
             }
             let done = trial.handle(&unit.message, usize::MAX);
+            decision.handled_units += 1;
             decision
                 .units
                 .push(done.map_err(|failure| unit.message.refusal(failure)));
@@ -126,7 +131,7 @@ impl<S: Server> Work<'_, S> {
             .as_ref()
             .is_some_and(|from| !self.registry.is_waiting_here(from));
         let size_max = if is_stored {
-            ANSWER_SIZE_MAX_BYTES
+            self.answer_size_max_bytes
         } else {
             usize::MAX
         };
@@ -165,7 +170,7 @@ impl<S: Server> Work<'_, S> {
 impl<S: Server> Message<S> {
     /// What becomes of a message from the mailbox that could not be handled: a call is told why, a
     /// cast goes to the queue, where it would be had it come from elsewhere.
-    fn refusal(&self, failure: Failure) -> Refused {
+    pub(crate) fn refusal(&self, failure: Failure) -> Refused {
         match self {
             Self::Call(_) => Refused::Failed(failure),
             Self::Casts(_) => Refused::NotHandled,

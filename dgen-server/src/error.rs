@@ -73,6 +73,15 @@ pub enum Failure {
         reason: String,
     },
 
+    /// More casts in one batch than one transaction takes. None was sent; send them in several.
+    #[error("{count} casts in one batch are over the limit of {max}")]
+    TooManyCasts {
+        /// How many there were.
+        count: usize,
+        /// How many there may be.
+        max: usize,
+    },
+
     /// A message, a reply or a state that serde can't encode. Nothing was changed.
     #[error("{what} can't be encoded: {reason}")]
     Encode {

@@ -99,7 +99,7 @@ impl<S: Server> Handle<S> {
         self.cast_all(vec![cast])
     }
 
-    /// Sends all of `casts`, next to each other and in their order, or none of them.
+    /// Sends all of `casts`, at most 10,000, next to each other and in their order, or none of them.
     pub fn cast_all(&self, casts: Vec<S::Cast>) -> Cast<'_, S> {
         Cast::new(self, casts)
     }

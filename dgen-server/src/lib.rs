@@ -53,6 +53,7 @@ mod never;
 mod open;
 mod options;
 mod process;
+mod progress;
 mod registry;
 mod reply;
 mod server;

@@ -1,6 +1,7 @@
 //! Messages, as handlers get them and as the queue holds them.
 
 use bytes::Bytes;
+use dgen_codec::{PlainError, from_plain, to_plain};
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 
@@ -42,23 +43,21 @@ enum Kind {
 
 impl Envelope {
     /// The queue's bytes for a call.
-    pub(crate) fn call<S: Server>(call: &S::Call, from: From) -> Result<Bytes, EncodeError> {
+    pub(crate) fn call<S: Server>(call: &S::Call, from: From) -> Result<Bytes, PlainError> {
         encode(Kind::Call, Some(from), call)
     }
 
     /// The queue's bytes for a cast.
-    pub(crate) fn cast<S: Server>(cast: &S::Cast) -> Result<Bytes, EncodeError> {
+    pub(crate) fn cast<S: Server>(cast: &S::Cast) -> Result<Bytes, PlainError> {
         encode(Kind::Cast, None, cast)
     }
 
     /// The message of the queue's bytes.
     pub(crate) fn decode<S: Server>(bytes: &[u8]) -> Result<(Message<S>, Option<From>), String> {
-        let envelope: Self = rmp_serde::from_slice(bytes).map_err(|error| error.to_string())?;
+        let envelope: Self = from_plain(bytes).map_err(|error| error.to_string())?;
         let message = match envelope.kind {
-            Kind::Call => rmp_serde::from_slice(&envelope.body).map(Message::Call),
-            Kind::Cast => {
-                rmp_serde::from_slice(&envelope.body).map(|cast| Message::Casts(vec![cast]))
-            }
+            Kind::Call => from_plain(&envelope.body).map(Message::Call),
+            Kind::Cast => from_plain(&envelope.body).map(|cast| Message::Casts(vec![cast])),
         };
         message
             .map(|message| (message, envelope.from))
@@ -66,12 +65,7 @@ impl Envelope {
     }
 }
 
-/// A message that serde could not encode.
-#[derive(Debug, thiserror::Error)]
-#[error(transparent)]
-pub(crate) struct EncodeError(#[from] rmp_serde::encode::Error);
-
-fn encode(kind: Kind, from: Option<From>, message: &impl Serialize) -> Result<Bytes, EncodeError> {
-    let body = ByteBuf::from(rmp_serde::to_vec_named(message)?);
-    Ok(rmp_serde::to_vec_named(&Envelope { kind, from, body })?.into())
+fn encode(kind: Kind, from: Option<From>, message: &impl Serialize) -> Result<Bytes, PlainError> {
+    let body = ByteBuf::from(to_plain(message)?);
+    Ok(to_plain(&Envelope { kind, from, body })?.into())
 }

@@ -4,28 +4,27 @@
 use std::{
     future::{Future, poll_fn},
     pin::Pin,
-    sync::{Arc, atomic::AtomicBool},
+    sync::Arc,
     task::{Context, Poll},
     time::Duration,
 };
 
-use dgen_backend::{Error, TransactOptions, Watch};
+use dgen_backend::{Error, Watch};
 
 use crate::{
     Failure, Server, StopReason,
     address::Address,
     attempt::{Attempt, AttemptError, Attempted, Cached, Remedy},
     control::Control,
+    decision::ANSWER_SIZE_MAX_BYTES,
     handling::shielded,
     mailbox::{Inbox, Refused, Unit},
+    progress::Progress,
     registry::Registration,
 };
 
 /// At most so many messages share one transaction.
 const BATCH_MAX: usize = 1_000;
-
-/// So often an attempt is run again before the process looks at why.
-const ATTEMPTS_MAX: u32 = 8;
 
 /// How long a process waits before it looks again at a message that it could not handle, the first
 /// time and at most.
@@ -47,6 +46,8 @@ pub(crate) struct Process<S: Server> {
     pub(crate) registration: Registration,
     /// At most so many messages in an attempt, for now: fewer after one was too large.
     pub(crate) batch: Batch,
+    /// The longest answer that is stored, for now: none after one was too much for its transaction.
+    pub(crate) answer_size_max_bytes: usize,
     /// Taken from the mailbox, and waiting.
     pub(crate) units: Vec<Unit<S>>,
 }
@@ -157,10 +158,10 @@ impl<S: Server> Process<S> {
             if self.control.is_stop_requested() {
                 return Rest::Stop(StopReason::Requested);
             }
-            let has_handled_unit = AtomicBool::new(false);
-            let rest = match self.attempt(&has_handled_unit).await {
+            let progress = Progress::default();
+            let rest = match self.attempt(&progress).await {
                 Ok(attempted) => self.committed(attempted).await,
-                Err(error) => self.failed(error, has_handled_unit.into_inner()),
+                Err(error) => self.failed(error, progress),
             };
             if let Some(rest) = rest {
                 return rest;
@@ -170,17 +171,17 @@ impl<S: Server> Process<S> {
         }
     }
 
-    async fn attempt(&self, has_handled_unit: &AtomicBool) -> Result<Attempted<S>, AttemptError> {
+    async fn attempt(&self, progress: &Progress) -> Result<Attempted<S>, AttemptError> {
         let address = &*self.address;
-        let options = TransactOptions::default().attempts_max(ATTEMPTS_MAX);
-        let attempts = address.tenant.transact_with(&options, |tx| {
+        let attempts = address.tenant.transact(|tx| {
             let attempt = Attempt {
                 address,
                 initial: &self.initial,
                 cached: self.cached.clone(),
                 units: &self.units,
                 batch_max: self.batch.0,
-                has_handled_unit,
+                answer_size_max_bytes: self.answer_size_max_bytes,
+                progress,
             };
             async move { attempt.run(&tx).await }
         });
@@ -192,6 +193,7 @@ impl<S: Server> Process<S> {
     /// Acts on what was committed; the rest if nothing is left to do.
     async fn committed(&mut self, attempted: Attempted<S>) -> Option<Rest> {
         self.batch.grow();
+        self.answer_size_max_bytes = ANSWER_SIZE_MAX_BYTES;
         for (from, answer) in attempted.local_answers {
             self.address.registry.answer(&from, answer);
         }
@@ -220,35 +222,72 @@ impl<S: Server> Process<S> {
 
     /// Decides what to do about an attempt that was not committed, or may not have been; none if it
     /// is to attempt again.
-    fn failed(&mut self, error: AttemptError, has_handled_unit: bool) -> Option<Rest> {
+    fn failed(&mut self, error: AttemptError, progress: Progress) -> Option<Rest> {
         self.cached = None;
         tracing::debug!(server = %self.address, error = text(&error), "attempt failed");
-        let remedy = error.remedy();
+        if progress.maybe_executed() || error.remedy() == Remedy::Unknown {
+            return Some(self.unknown(error, progress.handled_units()));
+        }
+        let remedy = match error.remedy() {
+            Remedy::Again if !progress.is_too_slow() => return None,
+            Remedy::Again => Remedy::Fewer,
+            remedy => remedy,
+        };
         let is_smaller = match remedy {
-            Remedy::Again => return None,
-            Remedy::Fewer => self.batch.halve(),
+            Remedy::Fewer if progress.handled() > 1 => self.batch.halve(),
+            Remedy::Fewer => self.batch.single(),
             Remedy::Single => self.batch.single(),
-            Remedy::Unknown | Remedy::None => false,
+            Remedy::Again | Remedy::Unknown | Remedy::None => false,
         };
         if is_smaller {
             return None;
         }
+        if remedy == Remedy::Fewer && progress.has_stored_answer() && self.answer_size_max_bytes > 0
+        {
+            // It was alone, and too much with its answer: its caller is told that instead.
+            self.answer_size_max_bytes = 0;
+            return None;
+        }
         let failure = error.into_failure(&self.address);
-        if has_handled_unit && matches!(remedy, Remedy::Fewer | Remedy::Single) {
+        if progress.handled_units() > 0 && matches!(remedy, Remedy::Fewer | Remedy::Single) {
             // It was alone, and the queue was empty.
-            self.units.remove(0).finish(Err(Refused::Failed(failure)));
+            let unit = self.units.remove(0);
+            let refused = unit.message.refusal(failure);
+            unit.finish(Err(refused));
             return None;
         }
         tracing::warn!(server = %self.address, error = text(&failure), "nothing can be handled");
+        if matches!(failure, Failure::Transaction(Error::Closed { .. })) {
+            return Some(Rest::Stop(StopReason::Failed(text(&failure))));
+        }
+        let failure = match (remedy, progress.into_head()) {
+            (Remedy::Fewer | Remedy::Single, Some(key)) => Failure::Stuck {
+                key,
+                reason: text(&failure),
+            },
+            _ => failure,
+        };
         for unit in self.units.drain(..) {
+            let refused = unit.message.refusal(failure.clone());
+            unit.finish(Err(refused));
+        }
+        Some(Rest::Stuck)
+    }
+
+    /// What was handled may have been committed: it is not done again, and whoever sent it is told.
+    fn unknown(&mut self, error: AttemptError, handled_units: usize) -> Rest {
+        let failure = match error.into_failure(&self.address) {
+            failure if failure.maybe_executed() => failure,
+            failure => Failure::Transaction(Error::CommitUnknown {
+                reason: text(&failure),
+            }),
+        };
+        tracing::warn!(server = %self.address, error = text(&failure), "outcome unknown");
+        let handled_units = handled_units.min(self.units.len());
+        for unit in self.units.drain(..handled_units) {
             unit.finish(Err(Refused::Failed(failure.clone())));
         }
-        Some(match failure {
-            Failure::Transaction(Error::Closed { .. }) => {
-                Rest::Stop(StopReason::Failed(text(&failure)))
-            }
-            _ => Rest::Stuck,
-        })
+        Rest::Stuck
     }
 
     /// A watch on the queue, set in a transaction of its own since it counts as a read.

@@ -3,6 +3,7 @@
 use std::time::SystemTime;
 
 use bytes::Bytes;
+use dgen_codec::{from_plain, to_plain};
 use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{CallError, Failure};
@@ -29,14 +30,12 @@ const TAG_FAILED: u8 = 2;
 const TAG_WAITING: u8 = 3;
 
 /// What is stored while a caller waits: until when, in milliseconds since 1970 by the caller's
-/// clock, so that what a dead caller leaves has an age.
-pub(crate) fn waiting(until: SystemTime) -> [u8; 9] {
-    let since = until
-        .duration_since(SystemTime::UNIX_EPOCH)
-        .unwrap_or_default();
+/// clock, so that what a dead caller leaves has an age. Without `until` it waits for ever.
+pub(crate) fn waiting(until: Option<SystemTime>) -> [u8; 9] {
+    let since = until.and_then(|until| until.duration_since(SystemTime::UNIX_EPOCH).ok());
+    let millis = since.and_then(|since| u64::try_from(since.as_millis()).ok());
     let mut bytes = [TAG_WAITING; 9];
-    let millis = u64::try_from(since.as_millis()).unwrap_or(u64::MAX);
-    bytes[1..].copy_from_slice(&millis.to_le_bytes());
+    bytes[1..].copy_from_slice(&millis.unwrap_or(u64::MAX).to_le_bytes());
     bytes
 }
 
@@ -79,16 +78,15 @@ impl Answer {
         }
     }
 
-    /// The answer of `bytes`, none if somebody still waits for it. One that can't be read is an
-    /// answer that says so.
-    pub(crate) fn from_bytes(bytes: &Bytes) -> Option<Self> {
+    /// The answer of `bytes`, or what is wrong with them; none if somebody still waits for it.
+    pub(crate) fn from_bytes(bytes: &Bytes) -> Option<Result<Self, String>> {
         let body = || bytes.slice(1..);
         Some(match bytes.first()? {
-            &TAG_OK => Self::Ok(body()),
-            &TAG_ERR => Self::Err(body()),
-            &TAG_FAILED => Self::Failed(String::from_utf8_lossy(&body()).into_owned()),
+            &TAG_OK => Ok(Self::Ok(body())),
+            &TAG_ERR => Ok(Self::Err(body())),
+            &TAG_FAILED => Ok(Self::Failed(String::from_utf8_lossy(&body()).into_owned())),
             &TAG_WAITING => return None,
-            tag => Self::Failed(format!("this version knows no answer of kind {tag}")),
+            tag => Err(format!("this version knows no answer of kind {tag}")),
         })
     }
 
@@ -99,8 +97,8 @@ impl Answer {
         E: DeserializeOwned,
     {
         let decoded = match self {
-            Self::Ok(body) => rmp_serde::from_slice(body).map(Ok),
-            Self::Err(body) => rmp_serde::from_slice(body).map(Err),
+            Self::Ok(body) => from_plain(body).map(Ok),
+            Self::Err(body) => from_plain(body).map(Err),
             Self::Failed(reason) => {
                 return Err(CallError::Failed(Failure::Encode {
                     what: "the reply",
@@ -119,7 +117,7 @@ impl Answer {
 }
 
 fn encode<T: Serialize + ?Sized>(value: &T) -> Result<Bytes, String> {
-    rmp_serde::to_vec_named(value)
+    to_plain(value)
         .map(Bytes::from)
         .map_err(|error| error.to_string())
 }

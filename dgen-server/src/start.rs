@@ -7,6 +7,7 @@ use crate::{
     address::Address,
     attempt::{AttemptError, Cached, NewState, load, write_state},
     control::{Remote, control},
+    decision::ANSWER_SIZE_MAX_BYTES,
     mailbox::mailbox,
     process::{Batch, Process},
 };
@@ -37,6 +38,7 @@ pub(crate) async fn start<S: Server>(
         control,
         registration,
         batch: Batch::default(),
+        answer_size_max_bytes: ANSWER_SIZE_MAX_BYTES,
         units: Vec::new(),
     };
     address

@@ -204,8 +204,11 @@ impl Server for Touchy {
         Ok(Self::default())
     }
 
+    /// 0 only reads.
     fn handle_call(&mut self, value: u32, _cx: &mut Context<Self>) -> Reply {
-        self.value = value;
+        if value > 0 {
+            self.value = value;
+        }
         Reply::ok(&self.value)
     }
 
@@ -231,6 +234,123 @@ async fn a_state_that_cannot_be_encoded_fails_its_message_alone() {
             Err(error) => panic!("{error:?}"),
         }
     }
+}
+
+/// SPEC S12: a queued message that makes the state unencodable is named to callers; casts wait
+/// behind it, wherever they come from.
+#[tokio::test]
+async fn a_message_that_spoils_the_state_is_named() {
+    let here = tenant(dgen_local::in_memory().unwrap());
+    let there = Handle::<Touchy>::client(&elsewhere(&here), ());
+    there.cast(13).await.unwrap();
+    let touchy = Handle::<Touchy>::start(&here, (), ()).await.unwrap();
+    let stuck = touchy.call::<u32, Never>(0).await.unwrap_err();
+    assert!(
+        matches!(&stuck, CallError::Failed(Failure::Stuck { .. })),
+        "{stuck:?}"
+    );
+    assert!(stuck.to_string().contains("thirteen"), "{stuck}");
+    touchy.cast(1).await.unwrap();
+    assert_eq!(touchy.queue_len().await.unwrap(), 2);
+}
+
+/// A reply of 7.9 MB and a state of 3 MB: too much for one transaction.
+#[derive(Clone, Default, Serialize, Deserialize)]
+struct Bulky {
+    text: String,
+}
+
+impl Server for Bulky {
+    const NAME: &'static str = "Bulky";
+    type Args = ();
+    type InitError = Never;
+    type Call = bool;
+    type Cast = Never;
+
+    fn init((): ()) -> Result<Self, Never> {
+        Ok(Self::default())
+    }
+
+    fn handle_call(&mut self, is_bulky: bool, _cx: &mut Context<Self>) -> Reply {
+        if !is_bulky {
+            return Reply::ok(&self.text.len());
+        }
+        self.text = "x".repeat(3_000_000);
+        Reply::ok(&"y".repeat(7_900_000))
+    }
+
+    fn handle_cast(&mut self, cast: Never, _cx: &mut Context<Self>) {
+        match cast {}
+    }
+}
+
+/// SPEC S4: a reply that does not fit beside its state change is an error for its caller, and the
+/// message changed nothing.
+#[tokio::test]
+async fn a_reply_too_large_for_its_transaction_is_an_error_for_its_caller() {
+    let here = tenant(dgen_local::in_memory().unwrap());
+    let bulky = Handle::<Bulky>::start(&here, (), ()).await.unwrap();
+    let there = Handle::<Bulky>::client(&elsewhere(&here), ());
+    let error = there.call::<String, Never>(true).await.unwrap_err();
+    assert!(
+        matches!(
+            &error,
+            CallError::Failed(Failure::Encode {
+                what: "the reply",
+                ..
+            })
+        ),
+        "{error:?}"
+    );
+    assert_eq!(bulky.call::<usize, Never>(false).await.unwrap(), 0);
+}
+
+/// SPEC C4, S12: a state that lost its version is an error, and is not overwritten.
+#[tokio::test]
+async fn a_state_without_its_version_is_not_overwritten() {
+    use dgen_backend::tuple::Element;
+    let tenant = tenant(dgen_local::in_memory().unwrap());
+    let counter = CounterHandle::start(&tenant, "demo", 41).await.unwrap();
+    let id = Element::Tuple(vec![Element::String("demo".into())]);
+    let server = tenant
+        .subspace()
+        .subspace(&vec![Element::String("Counter".into()), id]);
+    let state = server.subspace(&"s");
+    let tx = tenant.database().begin().unwrap();
+    let version = tx
+        .get(&dgen_codec::version_key(&state))
+        .await
+        .unwrap()
+        .unwrap();
+    tx.clear(&dgen_codec::version_key(&state)).unwrap();
+    tx.commit().await.unwrap();
+    let call = counter.call::<i64, Never>(CounterCall::Increment { by: 1 });
+    let error = call.await.unwrap_err();
+    assert!(
+        matches!(&error, CallError::Failed(Failure::State { .. })),
+        "{error:?}"
+    );
+
+    // Mended, it is all there.
+    let tx = tenant.database().begin().unwrap();
+    tx.set(&dgen_codec::version_key(&state), &version).unwrap();
+    tx.commit().await.unwrap();
+    assert_eq!(increment(&counter, 1).await, 42);
+}
+
+/// SPEC Q1, S2: a batch of more casts than a transaction can take is refused whole, wherever it is
+/// sent.
+#[tokio::test]
+async fn a_batch_of_too_many_casts_is_refused() {
+    let here = tenant(dgen_local::in_memory().unwrap());
+    let counter = CounterHandle::start(&here, "demo", 0).await.unwrap();
+    let there = CounterHandle::client(&elsewhere(&here), "demo");
+    for handle in [&counter, &there] {
+        let casts = vec![CounterCast::Add { by: 1 }; 10_001];
+        let error = handle.cast_all(casts).await.unwrap_err();
+        assert!(error.to_string().contains("10001"), "{error}");
+    }
+    assert_eq!(value(&counter).await, 0);
 }
 
 /// SPEC S12, L1: once stop returns, the process holds nothing: the store can be opened again.

@@ -255,7 +255,7 @@ impl FaultyTransaction {
     /// The request left with its read version, and arrives after the caller has gone on.
     fn commit_late(&self) -> Read<()> {
         let (tx, env) = (self.inner.0.clone(), self.env.clone());
-        let delay = self.faults.with(|state| state.random.below(20));
+        let delay = self.faults.with(|state| state.random.below(3_000));
         let sent = tx.read_version();
         Read::pending(async move {
             let _version = sent.await;

@@ -193,7 +193,7 @@ fn adjacently_tagged_enums_round_trip() {
 #[test]
 fn deep_values_round_trip() {
     let mut value = Value::Nil;
-    for depth in 0..300 {
+    for depth in 0..96 {
         value = match depth % 3 {
             0 => Value::Map(vec![(Value::str("deeper"), value)]),
             1 => Value::Array(vec![value]),

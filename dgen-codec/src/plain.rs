@@ -1,0 +1,132 @@
+//! A value as plain MessagePack with named fields, nested no deeper than it can be read again.
+//!
+//! Reading recurses with the value, on a stack that ends the process when it is used up. So nothing
+//! that is nested deeper than [`NESTING_MAX`] is written, and nothing deeper is read.
+
+use std::error::Error as StdError;
+
+use serde::{Serialize, de::DeserializeOwned};
+
+use crate::msgpack::{self, Kind, Malformed};
+
+/// How deep values are nested at most: 128 maps and arrays inside one another.
+pub const NESTING_MAX: usize = 128;
+
+/// Why a value has no MessagePack, or MessagePack no value.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum PlainError {
+    /// serde can't.
+    #[error("{0}")]
+    Serde(#[source] Box<dyn StdError + Send + Sync>),
+    /// Nested deeper than [`NESTING_MAX`]. Keep what is nested in a list, by ids.
+    #[error("nested more than {NESTING_MAX} levels deep")]
+    TooDeep,
+}
+
+/// The MessagePack of `value`.
+///
+/// # Errors
+/// [`PlainError`].
+pub fn to_plain<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>, PlainError> {
+    let bytes = rmp_serde::to_vec_named(value).map_err(|error| PlainError::Serde(error.into()))?;
+    check_nesting(&bytes)?;
+    Ok(bytes)
+}
+
+/// The value of `bytes`.
+///
+/// # Errors
+/// [`PlainError`].
+pub fn from_plain<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, PlainError> {
+    check_nesting(bytes)?;
+    rmp_serde::from_slice(bytes).map_err(|error| PlainError::Serde(error.into()))
+}
+
+/// Refuses what is nested too deep. What is malformed is for the decoder to say.
+pub(crate) fn check_nesting(bytes: &[u8]) -> Result<(), PlainError> {
+    // Each level takes a byte.
+    if bytes.len() <= NESTING_MAX {
+        return Ok(());
+    }
+    match is_too_deep(bytes) {
+        Ok(true) => Err(PlainError::TooDeep),
+        Ok(false) | Err(Malformed) => Ok(()),
+    }
+}
+
+fn is_too_deep(bytes: &[u8]) -> Result<bool, Malformed> {
+    let mut at = 0;
+    // How many values are left in each container that is open.
+    let mut open = vec![1_u64];
+    while let Some(left) = open.last_mut() {
+        if *left == 0 {
+            open.pop();
+            continue;
+        }
+        *left -= 1;
+        let head = msgpack::head(bytes.get(at..).ok_or(Malformed)?)?;
+        at += head.size_bytes;
+        let payload_size_bytes = match head.kind {
+            Kind::Map(count) => {
+                open.push(2 * u64::from(count));
+                0
+            }
+            Kind::Array(count) => {
+                open.push(count.into());
+                0
+            }
+            Kind::Str(count) | Kind::Bin(count) => count.into(),
+            Kind::Scalar(count) => count,
+        };
+        if open.len() > NESTING_MAX + 1 {
+            return Ok(true);
+        }
+        let payload_size_bytes = usize::try_from(payload_size_bytes).map_err(|_| Malformed)?;
+        at = at.checked_add(payload_size_bytes).ok_or(Malformed)?;
+    }
+    Ok(false)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde::Deserialize;
+
+    use super::*;
+
+    #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+    struct Chain {
+        next: Option<Box<Chain>>,
+    }
+
+    fn chain(links: usize) -> Chain {
+        let last = Chain { next: None };
+        (1..links).fold(last, |next, _| Chain {
+            next: Some(Box::new(next)),
+        })
+    }
+
+    /// SPEC C3: what is written can be read, to the deepest level that is written.
+    #[test]
+    fn the_deepest_value_that_is_written_is_read() {
+        let deepest = chain(NESTING_MAX);
+        let bytes = to_plain(&deepest).unwrap();
+        assert_eq!(from_plain::<Chain>(&bytes).unwrap(), deepest);
+        assert!(matches!(
+            to_plain(&chain(NESTING_MAX + 1)),
+            Err(PlainError::TooDeep)
+        ));
+    }
+
+    /// SPEC C3: bytes that are nested too deep are an error, not the end of the stack.
+    #[test]
+    fn bytes_nested_too_deep_are_refused() {
+        let bytes = rmp_serde::to_vec_named(&chain(900)).unwrap();
+        assert!(matches!(
+            from_plain::<Chain>(&bytes),
+            Err(PlainError::TooDeep)
+        ));
+        let arrays = vec![0x91; 1_000_000];
+        assert!(from_plain::<Chain>(&arrays).is_err());
+    }
+}

@@ -1,0 +1,85 @@
+//! How far the attempts of one transaction came: what there is to know when they fail.
+
+use std::{
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use dgen_backend::limits::TRANSACTION_AGE_MAX;
+
+use crate::decision::Decision;
+
+/// Kept outside of the transaction, since that is gone when it fails.
+#[derive(Debug, Default)]
+pub(crate) struct Progress {
+    maybe_executed: AtomicBool,
+    handled_units: AtomicUsize,
+    /// By the last attempt, units and messages of the queue.
+    handled: AtomicUsize,
+    /// How long the last attempt's handlers took, in milliseconds.
+    took_millis: AtomicU64,
+    has_stored_answer: AtomicBool,
+    /// The key of the queue's first message, if the last attempt found one.
+    head: Mutex<Option<String>>,
+}
+
+impl Progress {
+    /// An attempt begins; an earlier one may have been committed.
+    pub(crate) fn begin(&self, maybe_executed: bool) {
+        self.maybe_executed
+            .fetch_or(maybe_executed, Ordering::Relaxed);
+        self.has_stored_answer.store(false, Ordering::Relaxed);
+        self.set_head(None);
+    }
+
+    /// The queue was read.
+    pub(crate) fn set_head(&self, key: Option<String>) {
+        *self.head.lock().unwrap_or_else(PoisonError::into_inner) = key;
+    }
+
+    /// Messages were handled, which took so long.
+    pub(crate) fn decided(&self, decision: &Decision, took: Duration) {
+        let units = decision.handled_units;
+        self.handled_units.fetch_max(units, Ordering::Relaxed);
+        self.handled
+            .store(units + decision.taken, Ordering::Relaxed);
+        self.has_stored_answer
+            .store(!decision.answers.is_empty(), Ordering::Relaxed);
+        let millis = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+        self.took_millis.store(millis, Ordering::Relaxed);
+    }
+
+    /// Whether handling took the last attempt longer than a transaction may be old: it will again.
+    pub(crate) fn is_too_slow(&self) -> bool {
+        Duration::from_millis(self.took_millis.load(Ordering::Relaxed)) >= TRANSACTION_AGE_MAX
+    }
+
+    /// How many messages the last attempt handled.
+    pub(crate) fn handled(&self) -> usize {
+        self.handled.load(Ordering::Relaxed)
+    }
+
+    /// Whether an attempt that was followed by another may have been committed.
+    pub(crate) fn maybe_executed(&self) -> bool {
+        self.maybe_executed.load(Ordering::Relaxed)
+    }
+
+    /// How many units an attempt handled at most.
+    pub(crate) fn handled_units(&self) -> usize {
+        self.handled_units.load(Ordering::Relaxed)
+    }
+
+    /// Whether the last attempt was to store an answer.
+    pub(crate) fn has_stored_answer(&self) -> bool {
+        self.has_stored_answer.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn into_head(self) -> Option<String> {
+        self.head
+            .into_inner()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
