@@ -1,5 +1,4 @@
 //! Servers on a store that loses answers, conflicts, and commits late.
-#![expect(clippy::unwrap_used, reason = "a test fails by it")]
 
 mod support;
 
