@@ -5,7 +5,7 @@
 //! next run shows that no increment that was answered is lost. `--callers 64 --seconds 10` drives
 //! it hard.
 
-use std::{error::Error, path::PathBuf, time::Duration};
+use std::{error::Error, path::PathBuf, process::ExitCode, time::Duration};
 
 use clap::Parser;
 use dgen_examples::load;
@@ -49,8 +49,17 @@ struct Options {
 }
 
 #[tokio::main]
-async fn main() -> Result<(), Box<dyn Error>> {
-    let options = Options::parse();
+async fn main() -> ExitCode {
+    match run(Options::parse()).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("counter: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(options: Options) -> Result<(), Box<dyn Error>> {
     let tenant = dgen_server::open(&options.path)?;
     let counter = CounterHandle::start(&tenant, "demo", ()).await?;
     let path = options.path.display();
