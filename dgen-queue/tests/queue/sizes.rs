@@ -1,8 +1,9 @@
 //! Items of every size.
 
-use dgen_backend::Error as StoreError;
+use dgen_backend::{Error as StoreError, env::Env};
 use dgen_queue::Limits;
 
+use super::rows_read::counted;
 use crate::fixture::{Fixture, bytes, pattern};
 
 /// SPEC Q3.
@@ -86,17 +87,22 @@ async fn an_item_over_the_transaction_limit_enters_not_at_all() {
     assert!(f.rows().await.is_empty());
 }
 
-/// SPEC L4: the head of a long queue is one bounded read.
+/// SPEC L4: the head costs the rows that are taken, and the length none, in a queue of ten thousand
+/// as in one that thousands have left.
 #[tokio::test]
 async fn the_head_of_a_long_queue_is_read_alone() {
-    let f = Fixture::new();
+    let (db, rows_read) = counted(crate::database(Env::system()));
+    let f = Fixture::on(db);
     for _ in 0..20 {
         f.push(vec![b"item"; 500]).await;
     }
     let mut left = 10_000;
-    for items_max in [1, 99, 100, 101, 1_000] {
+    rows_read.take();
+    for items_max in [1, 99, 100, 101, 1_000, 8_000, 1] {
         assert_eq!(f.consume(items_max).await.len(), items_max);
+        assert_eq!(rows_read.take(), items_max);
         left -= items_max as u64;
         assert_eq!(f.len().await, left);
+        assert_eq!(rows_read.take(), 0);
     }
 }
