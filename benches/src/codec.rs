@@ -4,13 +4,15 @@ use std::time::Duration;
 
 use dgen_backend::{Database, tuple::Subspace};
 use dgen_codec::Stored;
-use dgen_testkit::Random;
+use dgen_testkit::{
+    Random,
+    counting::{Counts, counted},
+};
 use serde::Serialize;
 
 use crate::{
     Outcome,
     case::Case,
-    counted::{self, Written},
     latency::Latency,
     pace::{Pace, Sample},
     report::Report,
@@ -47,7 +49,7 @@ struct Order {
 /// A state and where it is stored.
 struct Shelf {
     db: Database,
-    written: Written,
+    counts: Counts,
     base: Subspace,
     shop: Shop,
     stored: Option<Stored>,
@@ -98,10 +100,10 @@ async fn measure(
     let (mut changes, mut bytes) = (0, 0);
     let measured = pace
         .measure(async || {
-            let before = shelf.written.bytes();
+            let before = shelf.counts.written_bytes();
             let sample = shelf.change(change).await?;
             changes += 1;
-            bytes += shelf.written.bytes() - before;
+            bytes += shelf.counts.written_bytes() - before;
             shelf.restore().await?;
             Ok(sample)
         })
@@ -132,10 +134,10 @@ impl Change {
 
 impl Shelf {
     fn new(db: Database) -> Self {
-        let (db, written) = counted::count(db);
+        let (db, counts) = counted(db);
         Self {
             db,
-            written,
+            counts,
             base: Subspace::from(("bench", "shop")),
             shop: Shop {
                 name: "shop".to_owned(),

@@ -9,7 +9,6 @@
 mod case;
 mod codec;
 mod commit;
-mod counted;
 mod floor;
 mod latency;
 mod options;

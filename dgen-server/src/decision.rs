@@ -49,6 +49,8 @@ pub(crate) struct Decision {
     pub(crate) taken: usize,
     /// What their callers are answered.
     pub(crate) answers: Vec<(From, Answer)>,
+    /// How many bytes those are.
+    answers_size_bytes: usize,
     /// What became of the units, from the first; the rest was not come to.
     pub(crate) units: Vec<Done>,
     /// How many of those were handled, and not refused.
@@ -144,6 +146,7 @@ impl<S: Server> Work<'_, S> {
                 return Next::Stop;
             }
         };
+        decision.answers_size_bytes += answer.as_ref().map_or(0, Answer::size_bytes);
         decision.answers.extend(from.zip(answer));
         decision.taken += 1;
         Next::GoOn
@@ -152,18 +155,11 @@ impl<S: Server> Work<'_, S> {
     /// Whether the transaction holds enough. It always takes one message.
     fn is_used_up(&self, decision: &Decision, trial: &Trial<S>, begun: Instant) -> bool {
         let handled = decision.taken + decision.units.len();
-        let answers_size_bytes = || {
-            let sizes = decision
-                .answers
-                .iter()
-                .map(|(_, answer)| answer.size_bytes());
-            sizes.sum::<usize>()
-        };
         trial.stop.is_some()
             || handled >= self.batch_max
             || handled > 0
                 && (self.env.now() - begun > HANDLE_TIME_MAX
-                    || answers_size_bytes() > ANSWERS_SIZE_MAX_BYTES)
+                    || decision.answers_size_bytes > ANSWERS_SIZE_MAX_BYTES)
     }
 }
 

@@ -8,6 +8,7 @@
 //! | look for what is not serializable | [`serializability`] |
 //! | compare two backends | [`differential`] |
 //! | make a database fail as a cluster does | [`faults`] |
+//! | count what an operation reads and writes | [`counting`] |
 //! | move time by hand | [`clock::MockClock`] |
 //! | write a test that shares a store | [`Area`], [`Subject`] |
 //!
@@ -17,6 +18,7 @@
 
 pub mod clock;
 pub mod conformance;
+pub mod counting;
 pub mod differential;
 pub mod faults;
 mod forward;

@@ -5,6 +5,5 @@ mod damage;
 mod fifo;
 pub(crate) mod fixture;
 mod retries;
-mod rows_read;
 mod sizes;
 mod waking;
