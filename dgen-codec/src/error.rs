@@ -1,6 +1,6 @@
 //! What can go wrong, one enum per operation.
 
-use std::error::Error as StdError;
+use std::{error::Error as StdError, fmt};
 
 use dgen_backend::Error as BackendError;
 
@@ -176,6 +176,54 @@ impl StoreError {
     #[must_use]
     pub fn maybe_executed(&self) -> bool {
         matches!(self, Self::Backend(error) if error.maybe_executed())
+    }
+}
+
+/// Why states could not be merged.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum MergeError {
+    /// The value's `Serialize` failed, or it is nested too deep: it could not be stored either.
+    #[error("{input} does not encode: {source}")]
+    Encode {
+        /// Which of the three.
+        input: MergeInput,
+        /// What serde says.
+        source: Box<dyn StdError + Send + Sync>,
+    },
+    /// The value's `Serialize` announced more or fewer elements than it then wrote.
+    #[error(
+        "{input} does not encode: a Serialize implementation announced another length than it wrote"
+    )]
+    WrongLength {
+        /// Which of the three.
+        input: MergeInput,
+    },
+    /// The type's `Deserialize` does not read what its `Serialize` writes. Make them agree: such a
+    /// state could not be loaded either.
+    #[error("merged state does not decode: {0}")]
+    Decode(#[source] Box<dyn StdError + Send + Sync>),
+}
+
+/// One of the three states of a [`merge`](crate::merge).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum MergeInput {
+    /// The state that both sides began with.
+    Base,
+    /// The state whose changes win.
+    Mine,
+    /// The other state.
+    Theirs,
+}
+
+impl fmt::Display for MergeInput {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Base => "base",
+            Self::Mine => "mine",
+            Self::Theirs => "theirs",
+        })
     }
 }
 

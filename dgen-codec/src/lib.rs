@@ -59,12 +59,15 @@
 //! Changing a type is serde's matter: `#[serde(default)]`, `alias`, options. A state that the new
 //! type does not read is a [`LoadError::Decode`] that names the place, and stays as it is.
 
+mod canonical;
 mod chunks;
 mod diff;
 mod error;
 mod index;
+mod interleave;
 mod join;
 mod keys;
+mod merge;
 mod msgpack;
 mod order;
 mod plain;
@@ -79,8 +82,9 @@ mod tests;
 
 pub use crate::{
     chunks::{clear_chunks, first_chunk_key, read_chunks, write_chunks},
-    error::{Damage, IndexError, LoadError, StoreError},
+    error::{Damage, IndexError, LoadError, MergeError, MergeInput, StoreError},
     index::{FracIndex, Indices},
+    merge::merge,
     plain::{NESTING_MAX, PlainError, from_plain, to_plain},
     state::{Loaded, Version, Written, clear, load, store, version, version_key},
     stored::Stored,

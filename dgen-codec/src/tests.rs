@@ -1,8 +1,9 @@
 //! Trees against a plain in-memory model of keys.
 
 mod edits;
+mod merging;
 mod model;
 mod shapes;
 mod stored_bytes;
 mod touched;
-mod value;
+pub(crate) mod value;

@@ -5,10 +5,10 @@ use std::collections::HashSet;
 use super::{model::Model, value::Value};
 
 /// A small generator of random numbers (xorshift64*, Vigna 2016): a seed replays a script.
-struct Random(u64);
+pub(crate) struct Random(pub(crate) u64);
 
 impl Random {
-    fn below(&mut self, bound: usize) -> usize {
+    pub(crate) fn below(&mut self, bound: usize) -> usize {
         self.0 ^= self.0 >> 12;
         self.0 ^= self.0 << 25;
         self.0 ^= self.0 >> 27;
@@ -25,7 +25,7 @@ impl Random {
         }
     }
 
-    fn value(&mut self, depth: usize) -> Value {
+    pub(crate) fn value(&mut self, depth: usize) -> Value {
         if depth == 0 {
             return self.leaf();
         }
@@ -56,7 +56,7 @@ impl Random {
     }
 
     /// Changes one thing, somewhere inside `value`.
-    fn edit(&mut self, value: &mut Value, depth: usize) {
+    pub(crate) fn edit(&mut self, value: &mut Value, depth: usize) {
         let goes_down = depth > 0 && self.below(3) > 0;
         match value {
             Value::Map(entries) if !entries.is_empty() && goes_down => {
