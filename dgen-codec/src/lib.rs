@@ -75,6 +75,7 @@ mod spacing;
 mod split;
 mod state;
 mod stored;
+mod text;
 mod tree;
 
 #[cfg(test)]
@@ -88,4 +89,5 @@ pub use crate::{
     plain::{NESTING_MAX, PlainError, from_plain, to_plain},
     state::{Loaded, Version, Written, clear, load, store, version, version_key},
     stored::Stored,
+    text::to_text,
 };

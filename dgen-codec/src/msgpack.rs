@@ -83,10 +83,14 @@ pub(crate) fn head(bytes: &[u8]) -> Result<Head, Malformed> {
 
 /// The length of the value that `bytes` begin with. Walks, so that no nesting is too deep for it.
 pub(crate) fn size_bytes(bytes: &[u8]) -> Result<usize, Malformed> {
-    let mut at = 0;
-    let mut values_left = 1_u64;
+    skip(bytes, 0, 1).map_err(|_| Malformed)
+}
+
+/// Where the values end that begin at `at`, no more than 2³³ of them; or where the one begins that
+/// can't be read.
+pub(crate) fn skip(bytes: &[u8], mut at: usize, mut values_left: u64) -> Result<usize, usize> {
     while values_left > 0 {
-        let head = head(bytes.get(at..).ok_or(Malformed)?)?;
+        let head = head(bytes.get(at..).ok_or(at)?).map_err(|_| at)?;
         let (values, payload_size_bytes) = match head.kind {
             Kind::Map(count) => (2 * u64::from(count), 0),
             Kind::Array(count) => (u64::from(count), 0),
@@ -95,12 +99,12 @@ pub(crate) fn size_bytes(bytes: &[u8]) -> Result<usize, Malformed> {
         };
         // At most 2³³ more for each byte read: no overflow.
         values_left = values_left - 1 + values;
-        let payload_size_bytes = usize::try_from(payload_size_bytes).map_err(|_| Malformed)?;
+        let payload_size_bytes = usize::try_from(payload_size_bytes).map_err(|_| at)?;
         at = at
             .checked_add(head.size_bytes)
-            .and_then(|at| at.checked_add(payload_size_bytes))
-            .filter(|at| *at <= bytes.len())
-            .ok_or(Malformed)?;
+            .and_then(|end| end.checked_add(payload_size_bytes))
+            .filter(|end| *end <= bytes.len())
+            .ok_or(at)?;
     }
     Ok(at)
 }
