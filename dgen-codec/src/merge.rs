@@ -35,8 +35,9 @@ use crate::{
 /// - A value that has become another kind of value, such as a map that was a number, is `mine` if
 ///   `mine` changed it, or else `theirs`.
 ///
-/// A list without ids, and so a set, is merged whole. Give things that several sides add an id, or
-/// keep them in a map.
+/// A list without ids, and so a set, is merged whole, and so is a number: of two increments one is
+/// lost. Give things that several sides add an id, or keep them in a map. A merge knows no rule that
+/// holds between entries, such as a total and what it is the total of: where there is one, check it.
 ///
 /// **A merge that is no `T` is given up, and the result is `mine`, whole**: what others did is lost
 /// then. That happens where `T` wants values of several entries to fit: to an enum above all, when

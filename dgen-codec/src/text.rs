@@ -27,7 +27,7 @@ const DEPTH_MAX: usize = 16;
 /// than 16 levels. Control characters in strings are escaped.
 ///
 /// Any bytes have a text. Of damaged ones it is what can be read, and where the damage is:
-/// `{"add": <damaged at byte 5>`.
+/// `{"add": <damaged at byte 5>`. Bytes behind the value are counted, and no bytes are `<empty>`.
 ///
 /// # Examples
 /// ```
