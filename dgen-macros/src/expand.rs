@@ -7,6 +7,7 @@ mod batch;
 mod behaviour;
 mod docs;
 mod handle;
+mod locked;
 mod messages;
 
 use proc_macro2::TokenStream;

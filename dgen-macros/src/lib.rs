@@ -310,7 +310,10 @@ mod tests {
             impl<T> Counter<T> {
                 #[init] fn new(by: T) -> Result<Self, Error> {}
                 #[call] fn value(&self) -> Result<T, Error> {}
-                #[cast] fn add(&mut self, by: T) {}
+                #[cast(timeout = minute())] fn add(&mut self, by: T) {}
+                #[info] fn tick(&mut self) {}
+                #[call(locked)] async fn charge(&self) {}
+                #[call] fn wait(&mut self) -> Deferred<T, Error> {}
             }
         };
         let generated = generate(quote!(crate = "other::dgen"), block).to_string();
@@ -320,6 +323,35 @@ mod tests {
             "{generated}"
         );
         assert!(!generated.contains("dgen_server"), "{generated}");
+    }
+
+    #[test]
+    fn what_no_handler_asks_for_is_left_out() {
+        let plain = quote!(impl Counter { #[call] fn value(&self) {} });
+        let generated = generate(quote!(), plain).to_string();
+        for name in [
+            "CounterInfo",
+            "handle_info",
+            "handle_locked",
+            "CounterBatch",
+        ] {
+            assert!(!generated.contains(name), "{name}: {generated}");
+        }
+        assert!(
+            generated.contains("type Info = :: dgen_server :: Never"),
+            "{generated}"
+        );
+    }
+
+    /// SPEC S5: an info message asks nothing of serde.
+    #[test]
+    fn the_enum_of_info_messages_derives_clone_alone() {
+        let block = quote!(impl Counter<T> { #[info] fn tick(&mut self, at: T) {} });
+        let generated = generate(quote!(), block).to_string();
+        let (before, _) = generated.split_once("enum CounterInfo").expect("an enum");
+        let (_, attributes) = before.rsplit_once("# [doc").expect("its documentation");
+        assert!(attributes.contains("derive"), "{attributes}");
+        assert!(!attributes.contains("serde"), "{attributes}");
     }
 
     #[test]

@@ -6,7 +6,7 @@
 use proc_macro2::Span;
 use quote::format_ident;
 use syn::ext::IdentExt;
-use syn::{Attribute, Generics, Ident, Path, Type, Visibility};
+use syn::{Attribute, Expr, Generics, Ident, LitStr, Path, Type, Visibility};
 
 /// One server: everything there is to generate.
 pub(crate) struct Server {
@@ -27,6 +27,7 @@ pub(crate) struct Server {
     pub(crate) init: Init,
     pub(crate) calls: Vec<Call>,
     pub(crate) casts: Vec<Message>,
+    pub(crate) infos: Vec<Message>,
 }
 
 /// How a new state comes to be.
@@ -53,11 +54,14 @@ pub(crate) struct Call {
     pub(crate) message: Message,
     /// What the caller gets.
     pub(crate) value: Type,
-    /// `E`, if the handler returns `Result<value, E>`: an error leaves the state as it was.
+    /// `E`, if the handler returns `Result<value, E>` (then an error leaves the state as it was)
+    /// or `Deferred<value, E>`.
     pub(crate) error: Option<Type>,
+    /// Whether the handler returns a `Deferred`, and the caller is answered later.
+    pub(crate) is_deferred: bool,
 }
 
-/// What calls and casts have in common: a method, and the message that asks for it.
+/// What calls, casts and infos have in common: a method, and the message that asks for it.
 pub(crate) struct Message {
     pub(crate) ident: Ident,
     /// The enum variant.
@@ -71,11 +75,26 @@ pub(crate) struct Message {
     pub(crate) deprecated: Vec<Attribute>,
     /// `#[serde(..)]` for the variant.
     pub(crate) serde: Vec<Attribute>,
-    /// Whether one of those gives the stored name; if not, it is the method's.
-    pub(crate) is_renamed: bool,
+    pub(crate) stored_name: StoredName,
+    /// Other names that it is read under.
+    pub(crate) aliases: Vec<LitStr>,
+    /// Whether it goes on as locked work, in an `async fn`.
+    pub(crate) is_locked: bool,
+    /// How long the client waits, if not as long as by default; with `Self` spelled out.
+    pub(crate) timeout: Option<Expr>,
     pub(crate) arguments: Vec<Argument>,
-    /// How many arguments stand before the `Context` parameter, if there is one.
+    /// How many arguments stand before the `cx` parameter, if there is one.
     pub(crate) context_at: Option<usize>,
+}
+
+/// The name that a message is stored under.
+pub(crate) enum StoredName {
+    /// The method's.
+    Method,
+    /// `rename = ".."`.
+    Given(LitStr),
+    /// One of the `#[serde(..)]` attributes gives it.
+    Serde,
 }
 
 /// One owned argument.
@@ -94,6 +113,10 @@ impl Server {
 
     pub(crate) fn cast_ident(&self) -> Ident {
         self.derived_ident("Cast")
+    }
+
+    pub(crate) fn info_ident(&self) -> Ident {
+        self.derived_ident("Info")
     }
 
     pub(crate) fn handle_ident(&self) -> Ident {

@@ -3,6 +3,8 @@
 //!
 //! Nothing is judged here beyond what the grammar says; [`validate`](crate::validate) does that.
 
+mod mark;
+
 use proc_macro2::TokenStream;
 use syn::ext::IdentExt;
 use syn::parse::{ParseStream, Parser};
@@ -12,6 +14,7 @@ use syn::{
 };
 
 use crate::mistakes::Mistakes;
+pub(crate) use mark::{Mark, MethodOption, Role};
 
 /// What stands in the parentheses of `#[dgen_server(..)]`.
 pub(crate) struct Options {
@@ -31,41 +34,6 @@ pub(crate) struct Block {
 pub(crate) struct Method {
     pub(crate) marks: Vec<Mark>,
     pub(crate) function: ImplItemFn,
-}
-
-/// One of our attributes, as the user wrote it.
-pub(crate) struct Mark {
-    pub(crate) role: Role,
-    pub(crate) attribute: Attribute,
-}
-
-/// What a marked method is for.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Role {
-    Init,
-    Call,
-    Cast,
-}
-
-impl Role {
-    /// The role that an attribute of this name gives, if it is one of ours.
-    pub(crate) fn from_attribute_name(name: &Ident) -> Option<Self> {
-        match name.to_string().as_str() {
-            "init" => Some(Self::Init),
-            "call" => Some(Self::Call),
-            "cast" => Some(Self::Cast),
-            _ => None,
-        }
-    }
-
-    /// The attribute's name.
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::Init => "init",
-            Self::Call => "call",
-            Self::Cast => "cast",
-        }
-    }
 }
 
 /// Reads the options; what cannot be read is a mistake, and its default stands in.
@@ -150,7 +118,7 @@ pub(crate) fn block(tokens: TokenStream, mistakes: &mut Mistakes) -> Option<Bloc
     };
     let mut methods = Vec::new();
     for member in &item.items {
-        let marks = marks(member_attributes(member));
+        let marks = mark::marks(member_attributes(member));
         match member {
             _ if marks.is_empty() => refuse_serde(member, mistakes),
             ImplItem::Fn(function) => methods.push(Method {
@@ -210,17 +178,6 @@ impl syn::parse::Parse for Entry {
         };
         Ok(Self { key, value })
     }
-}
-
-fn marks(attributes: &[Attribute]) -> Vec<Mark> {
-    attributes
-        .iter()
-        .filter_map(|attribute| {
-            let role = Role::from_attribute_name(attribute.path().get_ident()?)?;
-            let attribute = attribute.clone();
-            Some(Mark { role, attribute })
-        })
-        .collect()
 }
 
 fn member_attributes(member: &ImplItem) -> &[Attribute] {

@@ -4,8 +4,13 @@
 //! mistake is left out of the model and the rest goes on, so that one compilation reports
 //! everything and the rest of the program still finds the handle it uses.
 
+mod answer;
 mod attributes;
 mod clashes;
+mod context;
+mod init;
+mod message;
+mod options;
 mod signature;
 #[cfg(test)]
 mod tests;
@@ -13,28 +18,26 @@ mod types;
 
 use syn::ext::IdentExt;
 use syn::visit_mut::VisitMut;
-use syn::{GenericParam, Ident, ItemImpl, Meta, ReturnType, Signature, Type, Visibility};
+use syn::{GenericParam, Ident, ItemImpl, ReturnType, Type, Visibility};
 
 use crate::mistakes::Mistakes;
-use crate::model::{Call, Init, InitFunction, Message, Server, variant_ident};
-use crate::parse::{Block, Method, Options, Role};
+use crate::model::{Call, Init, Message, Server};
+use crate::parse::{Block, Mark, Method, Options, Role};
 use crate::self_type::SelfType;
-use attributes::{carried, gives_a_name, is_cfg};
+use answer::answer;
+use attributes::is_cfg;
 use clashes::refuse_clashes;
-use signature::{argument, refuse_qualifiers, refuse_receiver, typed};
-use types::{
-    ResultTypes, breadth, first_borrow, first_impl_trait, is_context, peeled, result_types, shown,
-};
-
-/// What the handle has already: its associated functions, and the method that opens a batch.
-const TAKEN: [&str; 4] = ["start", "start_with", "client", "batch"];
+use init::init;
+use message::message;
+use options::{options, refuse_options};
+use types::{breadth, peeled, shown};
 
 /// Judges the block. `None` if it says too little to generate anything.
-pub(crate) fn server(block: Block, options: Options, mistakes: &mut Mistakes) -> Option<Server> {
+pub(crate) fn server(block: Block, given: Options, mistakes: &mut Mistakes) -> Option<Server> {
     let Block { item, methods } = block;
     let ident = server_ident(&item, mistakes)?;
     let mut self_type = SelfType::new(&item.self_ty);
-    let name = options
+    let name = given
         .name
         .map_or_else(|| ident.unraw().to_string(), |name| name.value());
     let mut generics = item.generics;
@@ -43,7 +46,7 @@ pub(crate) fn server(block: Block, options: Options, mistakes: &mut Mistakes) ->
         ty: *item.self_ty,
         ident,
         name,
-        crate_path: options.crate_path,
+        crate_path: given.crate_path,
         generics,
         cfgs: item
             .attrs
@@ -55,9 +58,10 @@ pub(crate) fn server(block: Block, options: Options, mistakes: &mut Mistakes) ->
         init: Init::Default,
         calls: Vec::new(),
         casts: Vec::new(),
+        infos: Vec::new(),
     };
     for method in methods {
-        let Some(role) = only_role(&method, mistakes) else {
+        let Some(mark) = only_mark(&method, mistakes) else {
             continue;
         };
         // Every marked method counts, mistaken or not: the handle should not vanish from another
@@ -65,10 +69,21 @@ pub(crate) fn server(block: Block, options: Options, mistakes: &mut Mistakes) ->
         if breadth(&method.function.vis) > breadth(&server.vis) {
             server.vis = method.function.vis.clone();
         }
-        match role {
-            Role::Init => init(&mut server, &method, &mut self_type, mistakes),
-            Role::Call => server.calls.extend(call(&method, &mut self_type, mistakes)),
-            Role::Cast => server.casts.extend(cast(&method, &mut self_type, mistakes)),
+        let self_type = &mut self_type;
+        match mark.role {
+            Role::Init => {
+                refuse_options(mark, mistakes);
+                init(&mut server, &method, self_type, mistakes);
+            }
+            Role::Call => server
+                .calls
+                .extend(call(&method, mark, self_type, mistakes)),
+            Role::Cast => server
+                .casts
+                .extend(cast(&method, mark, self_type, mistakes)),
+            Role::Info => server
+                .infos
+                .extend(info(&method, mark, self_type, mistakes)),
         }
     }
     refuse_clashes(&mut server, mistakes);
@@ -114,8 +129,8 @@ fn server_ident(item: &ItemImpl, mistakes: &mut Mistakes) -> Option<Ident> {
     }
 }
 
-/// The role of a method that has just one.
-fn only_role(method: &Method, mistakes: &mut Mistakes) -> Option<Role> {
+/// The mark of a method that has just one.
+fn only_mark<'a>(method: &'a Method, mistakes: &mut Mistakes) -> Option<&'a Mark> {
     let (first, others) = method.marks.split_first()?;
     for mark in others {
         let (one, two) = (first.role.name(), mark.role.name());
@@ -126,166 +141,45 @@ fn only_role(method: &Method, mistakes: &mut Mistakes) -> Option<Role> {
         };
         mistakes.add(&mark.attribute, message);
     }
-    for mark in &method.marks {
-        if !matches!(mark.attribute.meta, Meta::Path(_)) {
-            let name = mark.role.name();
-            mistakes.add(
-                &mark.attribute,
-                format_args!("`#[{name}]` takes no options: write just `#[{name}]`"),
-            );
-        }
-    }
-    others.is_empty().then_some(first.role)
+    others.is_empty().then_some(first)
 }
 
-fn init(server: &mut Server, method: &Method, self_type: &mut SelfType, mistakes: &mut Mistakes) {
-    let before = mistakes.count();
-    let signature = &method.function.sig;
-    if !matches!(server.init, Init::Default) {
-        mistakes.add(
-            &signature.ident,
-            "a server starts in one way: keep one `#[init]`, and tell the cases apart by its arguments",
-        );
-        return;
-    }
-    refuse_qualifiers(signature, Role::Init, mistakes);
-    if let Some(receiver) = signature.receiver() {
-        mistakes.add(
-            receiver,
-            "there is no state before `#[init]` has made one: remove `self`",
-        );
-    }
-    for attribute in &method.function.attrs {
-        if is_cfg(attribute) {
-            mistakes.add(
-                attribute,
-                "`#[init]` is there or it is not: put the `#[cfg]` inside the function",
-            );
-        } else if attribute.path().is_ident("serde") {
-            mistakes.add(
-                attribute,
-                "`#[init]` is not a stored message: remove the attribute",
-            );
-        }
-    }
-    let mut arguments = Vec::new();
-    for parameter in typed(signature) {
-        if is_context(&parameter.ty) {
-            mistakes.add(
-                parameter,
-                "`#[init]` runs before there is a context: remove the parameter",
-            );
-            continue;
-        }
-        if let Some(attribute) = parameter
-            .attrs
-            .iter()
-            .find(|attribute| attribute.path().is_ident("serde"))
-        {
-            mistakes.add(
-                attribute,
-                "arguments of `#[init]` are not stored: remove the attribute",
-            );
-        }
-        arguments.extend(argument(parameter, Role::Init, self_type, mistakes));
-    }
-    let error =
-        init_error(signature, &server.ident, mistakes).map(|error| self_type.spelled_out(error));
-    server.init = if mistakes.count() > before {
-        Init::Mistaken
-    } else {
-        Init::Function(Box::new(InitFunction {
-            ident: signature.ident.clone(),
-            arguments,
-            error,
-        }))
-    };
-}
-
-/// The error type of a fallible `#[init]`; anything but `Self` and `Result<Self, E>` is refused.
-fn init_error<'a>(
-    signature: &'a Signature,
-    server: &Ident,
+fn call(
+    method: &Method,
+    mark: &Mark,
+    self_type: &mut SelfType,
     mistakes: &mut Mistakes,
-) -> Option<&'a Type> {
-    let wanted = "`#[init]` returns the new state: write `-> Self` or `-> Result<Self, E>`";
-    let is_state = |ty: &Type| {
-        matches!(peeled(ty), Type::Path(ty) if ty.path.segments.last()
-            .is_some_and(|last| last.ident == "Self" || last.ident == *server))
-    };
-    let ReturnType::Type(_, ty) = &signature.output else {
-        mistakes.add(&signature.ident, wanted);
-        return None;
-    };
-    match result_types(ty) {
-        ResultTypes::Both(state, error) if is_state(state) => Some(error),
-        ResultTypes::NotAResult if is_state(ty) => None,
-        _ => {
-            mistakes.add(ty, wanted);
-            None
-        }
-    }
-}
-
-fn call(method: &Method, self_type: &mut SelfType, mistakes: &mut Mistakes) -> Option<Call> {
+) -> Option<Call> {
     let before = mistakes.count();
-    let message = message(method, Role::Call, self_type, mistakes);
-    let (value, error) = answer(&method.function.sig.output, self_type, mistakes);
+    let options = options(mark, mistakes);
+    let is_locked = options.is_locked;
+    let message = message(method, Role::Call, options, self_type, mistakes);
+    let answer = answer(&method.function.sig.output, is_locked, self_type, mistakes);
     if mistakes.count() > before {
         return None;
     }
     Some(Call {
         message: message?,
-        value,
-        error,
+        value: answer.value,
+        error: answer.error,
+        is_deferred: answer.is_deferred,
     })
 }
 
-/// What a call returns: its value, and its error if it has one.
-fn answer(
-    output: &ReturnType,
+fn cast(
+    method: &Method,
+    mark: &Mark,
     self_type: &mut SelfType,
     mistakes: &mut Mistakes,
-) -> (Type, Option<Type>) {
-    let ReturnType::Type(_, ty) = output else {
-        return (syn::parse_quote!(()), None);
-    };
-    if let Some(borrow) = first_borrow(ty) {
-        mistakes.add(
-            borrow.culprit,
-            format_args!(
-                "a reply travels to its caller, so it is owned: write `{}`",
-                borrow.owned
-            ),
-        );
-    }
-    if let Some(opaque) = first_impl_trait(ty) {
-        mistakes.add(opaque, "a reply has one type: write the type's name here");
-    }
-    match result_types(ty) {
-        ResultTypes::Both(value, error) => (
-            self_type.spelled_out(value),
-            Some(self_type.spelled_out(error)),
-        ),
-        ResultTypes::NotAResult => (self_type.spelled_out(ty), None),
-        ResultTypes::Hidden => {
-            mistakes.add(
-                ty,
-                "the client names the error type, which an alias hides: write `Result<T, E>` with both",
-            );
-            (self_type.spelled_out(ty), None)
-        }
-    }
-}
-
-fn cast(method: &Method, self_type: &mut SelfType, mistakes: &mut Mistakes) -> Option<Message> {
+) -> Option<Message> {
     let before = mistakes.count();
-    let message = message(method, Role::Cast, self_type, mistakes);
-    if let ReturnType::Type(_, ty) = &method.function.sig.output {
-        let is_unit = matches!(&**ty, Type::Tuple(tuple) if tuple.elems.is_empty());
-        if !is_unit {
-            mistakes.add(ty, "nobody waits for a cast, so it returns nothing: remove the type, or write `#[call]`");
-        }
+    let options = options(mark, mistakes);
+    let message = message(method, Role::Cast, options, self_type, mistakes);
+    if let Some(ty) = returned(method) {
+        mistakes.add(
+            ty,
+            "nobody waits for a cast, so it returns nothing: remove the type, or write `#[call]`",
+        );
     }
     if mistakes.count() > before {
         None
@@ -294,55 +188,32 @@ fn cast(method: &Method, self_type: &mut SelfType, mistakes: &mut Mistakes) -> O
     }
 }
 
-/// What calls and casts share. `None` only together with a mistake.
-fn message(
+fn info(
     method: &Method,
-    role: Role,
+    mark: &Mark,
     self_type: &mut SelfType,
     mistakes: &mut Mistakes,
 ) -> Option<Message> {
-    let function = &method.function;
-    let signature = &function.sig;
     let before = mistakes.count();
-    if TAKEN.contains(&signature.ident.unraw().to_string().as_str()) {
-        mistakes.add(
-            &signature.ident,
-            format_args!(
-                "the handle has a `{}` of its own: choose another name",
-                signature.ident
-            ),
-        );
+    let options = refuse_options(mark, mistakes);
+    let message = message(method, Role::Info, options, self_type, mistakes);
+    if let Some(ty) = returned(method) {
+        mistakes.add(ty, "nobody waits for an info message, so it returns nothing: remove the type, or write `#[call]`");
     }
-    refuse_qualifiers(signature, role, mistakes);
-    refuse_receiver(signature, role, mistakes);
-    let mut arguments = Vec::new();
-    let mut context_at = None;
-    for parameter in typed(signature) {
-        if !is_context(&parameter.ty) {
-            arguments.extend(argument(parameter, role, self_type, mistakes));
-        } else if context_at.is_none() {
-            context_at = Some(arguments.len());
-        } else {
-            mistakes.add(
-                parameter,
-                "a handler has one context: remove this parameter",
-            );
-        }
-    }
-    let attributes = carried(&function.attrs);
     if mistakes.count() > before {
-        return None;
+        None
+    } else {
+        message
     }
-    Some(Message {
-        ident: signature.ident.clone(),
-        variant: variant_ident(&signature.ident),
-        vis: function.vis.clone(),
-        is_renamed: attributes.serde.iter().any(gives_a_name),
-        docs: attributes.docs,
-        cfgs: attributes.cfgs,
-        deprecated: attributes.deprecated,
-        serde: attributes.serde,
-        arguments,
-        context_at,
-    })
+}
+
+/// What a method returns, if that is anything.
+fn returned(method: &Method) -> Option<&Type> {
+    match &method.function.sig.output {
+        ReturnType::Type(_, ty) => {
+            let is_unit = matches!(peeled(ty), Type::Tuple(tuple) if tuple.elems.is_empty());
+            (!is_unit).then_some(ty)
+        }
+        ReturnType::Default => None,
+    }
 }

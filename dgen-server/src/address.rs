@@ -1,30 +1,47 @@
 //! Which server, and how to reach it.
 
-use std::{fmt, sync::Arc};
+use std::{
+    fmt,
+    sync::{Arc, OnceLock},
+};
 
 use dgen_backend::Tenant;
 
-use crate::{Server, Tuid, keys::Keys, registry::Registry};
+use crate::{Server, StartOptions, Tuid, keys::Keys, metering::Metrics, registry::Registry};
 
-/// A server: its tenant, its name and id, its keys.
+/// A server: its tenant, its name and id, its keys, and the options of who reaches it.
 pub(crate) struct Address {
     pub(crate) tenant: Tenant,
     pub(crate) name: Arc<str>,
     pub(crate) id: Tuid,
     pub(crate) keys: Keys,
     pub(crate) registry: Arc<Registry>,
+    pub(crate) options: StartOptions,
+    metrics: OnceLock<Metrics>,
 }
 
 impl Address {
-    pub(crate) fn new<S: Server>(tenant: &Tenant, name: Option<&str>, id: Tuid) -> Self {
-        let name = name.unwrap_or(S::NAME);
+    pub(crate) fn new<S: Server>(tenant: &Tenant, id: Tuid, options: StartOptions) -> Self {
+        let name = options.name.as_deref().unwrap_or(S::NAME);
         Self {
             keys: Keys::new(tenant, name, &id),
             name: name.into(),
             id,
             registry: Registry::of(tenant.database()),
             tenant: tenant.clone(),
+            options,
+            metrics: OnceLock::new(),
         }
+    }
+
+    /// The beginning of the server's keys below its tenant.
+    pub(crate) fn key_suffix(&self) -> &[u8] {
+        &self.keys.prefix()[self.tenant.subspace().bytes().len()..]
+    }
+
+    /// What an operator counts of this server.
+    pub(crate) fn metrics(&self) -> &Metrics {
+        self.metrics.get_or_init(|| Metrics::new(&self.name))
     }
 }
 

@@ -21,11 +21,15 @@ use serde::de::DeserializeOwned;
 use crate::{
     CallError, Failure, Handle, Never, Server,
     address::Address,
-    attempt::AttemptError,
-    mailbox::Refused,
-    message::{Envelope, Message},
+    agenda, clock,
+    handling::KEY_SIZE_MAX_BYTES,
+    mailbox::{Outcome, Refused, Unit},
+    message::{Envelope, From, Message, MessageId},
+    outbox::{bytes_of, write_waiting},
     registry::WaitingCall,
-    reply::{self, Answer},
+    remedy::AttemptError,
+    reply::{Answer, AtReplyKey},
+    urgent,
 };
 
 /// How long a call waits for its answer, by default.
@@ -43,6 +47,8 @@ const TIMEOUT_DEFAULT: Duration = Duration::from_secs(5);
 pub struct Call<'a, S: Server, T, E = Never> {
     handle: &'a Handle<S>,
     call: S::Call,
+    id: Option<String>,
+    is_priority: bool,
     timeout: Duration,
     answer: PhantomData<fn() -> (T, E)>,
 }
@@ -52,6 +58,8 @@ impl<'a, S: Server, T, E> Call<'a, S, T, E> {
         Self {
             handle,
             call,
+            id: None,
+            is_priority: false,
             timeout: TIMEOUT_DEFAULT,
             answer: PhantomData,
         }
@@ -62,6 +70,28 @@ impl<'a, S: Server, T, E> Call<'a, S, T, E> {
         self.timeout = timeout;
         self
     }
+
+    /// Gives the call a name: within a window, 24 hours unless the server's
+    /// [`id_window`](crate::StartOptions::id_window) says otherwise, what is sent to a server with the
+    /// same id takes effect once, and every call with it gets the first answer, an error of the
+    /// handler's included. At most 1,000 bytes.
+    ///
+    /// So a call that timed out, or whose caller was restarted, can be sent again. Reuse an id for the
+    /// same message alone: that it is another is not noticed.
+    pub fn id(mut self, id: impl Into<String>) -> Self {
+        self.id = Some(id.into());
+        self
+    }
+
+    /// Skips the queue and ignores the lock: the call is handled at once, in a transaction of its own,
+    /// by a process here or, if there is none, by the caller. What waits in the queue is handled after
+    /// it.
+    ///
+    /// A handler that fails is an error for the caller then; it is not tried again.
+    pub fn priority(mut self) -> Self {
+        self.is_priority = true;
+        self
+    }
 }
 
 impl<'a, S: Server, T, E> Call<'a, S, T, E>
@@ -70,11 +100,21 @@ where
     E: DeserializeOwned,
 {
     async fn send(self) -> Result<T, CallError<E>> {
-        let address = self.handle.address();
-        let poll_interval = self.handle.options().poll_interval;
+        check_id(self.id.as_deref())?;
         let after = self.timeout;
-        let answer = send::<S>(address, self.call, after, poll_interval);
-        match address.tenant.env().timeout(after, answer).await {
+        let env = self.handle.address().tenant.env();
+        let until_millis = env
+            .wall_clock()
+            .checked_add(after)
+            .map_or(clock::NEVER_MILLIS, clock::to_millis);
+        let sent = Sent {
+            handle: self.handle,
+            call: self.call,
+            id: self.id,
+            is_priority: self.is_priority,
+            until_millis,
+        };
+        match env.timeout(after, sent.answer()).await {
             Ok(answer) => match answer? {
                 Ok(answer) => answer.decode(),
                 Err(what) => Err(CallError::Decode { what }),
@@ -84,59 +124,59 @@ where
     }
 }
 
-async fn send<S: Server>(
-    address: &Arc<Address>,
+/// A call on its way.
+struct Sent<'a, S: Server> {
+    handle: &'a Handle<S>,
     call: S::Call,
-    timeout: Duration,
-    poll_interval: Duration,
-) -> Result<Readable, Failure> {
-    if let Some(mailbox) = address.registry.mailbox::<S>(address.keys.prefix()) {
-        match mailbox.send(Message::Call(call.clone())).await {
-            Ok(answer) => return Ok(Ok(answer.expect("a call has an answer"))),
+    id: Option<String>,
+    is_priority: bool,
+    until_millis: u64,
+}
+
+impl<S: Server> Sent<'_, S> {
+    async fn answer(self) -> Result<Readable, Failure> {
+        let address = self.handle.address();
+        let poll_interval = address.options.poll_interval;
+        let done = match self.handle.mailbox() {
+            Some(mailbox) if self.is_priority => mailbox.send_urgent(self.unit()).await,
+            Some(mailbox) => mailbox.send(self.unit()).await,
+            None => Err(Refused::NotHandled),
+        };
+        let done = match done {
+            Err(Refused::NotHandled) if self.is_priority => {
+                urgent::handle_here(address, &self.unit()).await
+            }
+            done => done,
+        };
+        let queued = match done {
+            Ok(Outcome::Answered(answer)) => return Ok(Ok(answer)),
+            Ok(Outcome::Later(from)) => Queued::new(address, from, self.until_millis),
+            Ok(Outcome::Done) => return Ok(Err("the handler gave no answer".to_owned())),
             Err(Refused::Failed(failure)) => return Err(failure),
-            Err(Refused::NotHandled) => {}
-        }
+            Err(Refused::NotHandled) => self.push().await?,
+        };
+        queued.answer(poll_interval).await
     }
-    let queued = Queued::push::<S>(address, &call, timeout).await?;
-    queued.answer(poll_interval).await
-}
 
-/// An answer, or why it can't be read.
-type Readable = Result<Answer, String>;
+    fn unit(&self) -> Unit<S> {
+        let message = Message::Call(self.call.clone());
+        Unit::new(message, self.id.clone(), self.until_millis)
+    }
 
-/// A call in the queue. Dropped without an answer it takes away the key that says that somebody
-/// waits.
-struct Queued {
-    address: Arc<Address>,
-    waiting: WaitingCall,
-    key: Subspace,
-    is_answered: bool,
-}
-
-impl Queued {
-    async fn push<S: Server>(
-        address: &Arc<Address>,
-        call: &S::Call,
-        timeout: Duration,
-    ) -> Result<Self, Failure> {
-        let until = address.tenant.env().wall_clock().checked_add(timeout);
-        let waiting_until = reply::waiting(until);
-        let waiting = address.registry.wait_for_call();
-        let item = Envelope::call::<S>(call, waiting.from.clone());
-        let item = item.map_err(|error| Failure::Encode {
+    async fn push(self) -> Result<Queued, Failure> {
+        let address = self.handle.address();
+        let from = address.registry.new_call();
+        let id = self.id.map(|id| MessageId { id, index: 0 });
+        let envelope = Envelope::call::<S>(&self.call, Some(from), id);
+        let envelope = envelope.map_err(|error| Failure::Encode {
             what: "the call",
             reason: error.to_string(),
         })?;
-        let key = address.keys.reply(&waiting.from.process, waiting.from.call);
+        let item = bytes_of(&envelope);
         // Made before the push, so that a caller who gives up in the middle of it cleans up too.
-        let queued = Self {
-            address: Arc::clone(address),
-            key,
-            waiting,
-            is_answered: false,
-        };
+        let queued = Queued::new(address, from, self.until_millis);
         let push = |tx: Transaction| -> Result<(), dgen_backend::Error> {
-            dgen_codec::write_chunks(&tx, &queued.key, &waiting_until)?;
+            write_waiting(&tx, &address.keys, &[(from, self.until_millis)])?;
             address.keys.queue().push_k(&tx, [&item])
         };
         address
@@ -145,14 +185,73 @@ impl Queued {
             .await?;
         Ok(queued)
     }
+}
+
+/// Whether a message may have this id.
+pub(crate) fn check_id(id: Option<&str>) -> Result<(), Failure> {
+    match id.map(str::len) {
+        None | Some(1..=KEY_SIZE_MAX_BYTES) => Ok(()),
+        Some(size_bytes) => Err(Failure::BadId { size_bytes }),
+    }
+}
+
+/// An answer, or why it can't be read.
+type Readable = Result<Answer, String>;
+
+/// A call that waits at its reply key. Dropped without an answer it takes the key away.
+struct Queued {
+    address: Arc<Address>,
+    waiting: WaitingCall,
+    key: Subspace,
+    until_millis: u64,
+    is_answered: bool,
+}
+
+/// What a look at the reply key found.
+enum Look {
+    Answered(Readable),
+    /// Nothing yet. There is no watch where there are too many.
+    Waiting(Option<Watch>),
+    /// The key is gone: a process next door has the answer, or the server was killed.
+    Gone {
+        is_killed: bool,
+    },
+}
+
+impl Queued {
+    fn new(address: &Arc<Address>, from: From, until_millis: u64) -> Self {
+        Self {
+            key: address.keys.reply(&from),
+            waiting: address.registry.wait_for_call(from),
+            address: Arc::clone(address),
+            until_millis,
+            is_answered: false,
+        }
+    }
 
     async fn answer(mut self, poll_interval: Duration) -> Result<Readable, Failure> {
+        let mut was_gone = false;
         loop {
-            let (answer, watch) = self.look().await?;
-            if let Some(answer) = answer {
-                self.is_answered = true;
-                return Ok(answer);
-            }
+            let watch = match self.look().await? {
+                Look::Answered(answer) => {
+                    self.is_answered = true;
+                    return Ok(answer);
+                }
+                Look::Waiting(watch) => watch,
+                Look::Gone { is_killed } if is_killed || was_gone => {
+                    self.is_answered = true;
+                    // It may have come just now.
+                    return match self.waiting.answer.try_recv() {
+                        Ok(answer) => Ok(Ok(answer)),
+                        Err(_) => Err(Failure::Killed),
+                    };
+                }
+                // What took it away for a caller here hands the answer over next.
+                Look::Gone { .. } => {
+                    was_gone = true;
+                    None
+                }
+            };
             let poll = self.address.tenant.env().sleep(poll_interval);
             if let Some(answer) = wait(&mut self.waiting, watch, poll).await {
                 self.is_answered = true;
@@ -161,30 +260,62 @@ impl Queued {
         }
     }
 
-    /// The answer, taken away, or a watch for it. None of both where there are too many watches.
-    async fn look(&self) -> Result<(Option<Readable>, Option<Watch>), Failure> {
-        let looked: Result<_, AttemptError> = self
+    /// Looks at the reply key, and takes the answer away if there is one.
+    async fn look(&self) -> Result<Look, Failure> {
+        let looked = self
             .address
             .tenant
-            .transact(|tx| async move {
-                let stored = match dgen_codec::read_chunks(&tx, &self.key).await {
-                    // The state is not to blame, and the call was handled.
-                    Err(damaged @ LoadError::Damaged { .. }) => {
-                        return Ok((Some(Err(damaged.to_string())), None));
-                    }
-                    stored => stored?,
-                };
-                let answer = stored.as_ref().and_then(Answer::from_bytes);
-                if answer.is_none() {
-                    let watch = tx.watch(&dgen_codec::first_chunk_key(&self.key));
-                    return Ok((None, watch.ok()));
-                }
-                dgen_codec::clear_chunks(&tx, &self.key)?;
-                Ok((answer, None))
-            })
-            .await;
-        looked.map_err(|error| error.into_failure(&self.address))
+            .transact(|tx| async move { self.look_in(&tx).await });
+        looked
+            .await
+            .map_err(|error| error.into_failure(&self.address))
     }
+
+    async fn look_in(&self, tx: &Transaction) -> Result<Look, AttemptError> {
+        let stored = match dgen_codec::read_chunks(tx, &self.key).await {
+            // The state is not to blame, and the call was handled.
+            Err(damaged @ LoadError::Damaged { .. }) => {
+                return Ok(Look::Answered(Err(damaged.to_string())));
+            }
+            stored => stored?,
+        };
+        let Some(bytes) = stored else {
+            let version = dgen_codec::version(tx, self.address.keys.state()).await?;
+            let is_killed = version.is_none();
+            return Ok(Look::Gone { is_killed });
+        };
+        match AtReplyKey::from_bytes(&bytes) {
+            AtReplyKey::Waiting(_) => {
+                let watch = tx.watch(&dgen_codec::first_chunk_key(&self.key));
+                Ok(Look::Waiting(watch.ok()))
+            }
+            AtReplyKey::Answered(answer) => {
+                self.take_away(tx)?;
+                Ok(Look::Answered(answer))
+            }
+        }
+    }
+
+    fn take_away(&self, tx: &Transaction) -> Result<(), dgen_backend::Error> {
+        take_away(
+            tx,
+            &self.address,
+            &self.key,
+            &self.waiting.from,
+            self.until_millis,
+        )
+    }
+}
+
+fn take_away(
+    tx: &Transaction,
+    address: &Address,
+    key: &Subspace,
+    from: &From,
+    until_millis: u64,
+) -> Result<(), dgen_backend::Error> {
+    dgen_codec::clear_chunks(tx, key)?;
+    agenda::forget_sweep_of_reply(tx, &address.keys, from, until_millis)
 }
 
 /// Waits for the answer from next door, or until it is time to look: then none.
@@ -218,8 +349,11 @@ impl Drop for Queued {
             return;
         }
         let (address, key) = (Arc::clone(&self.address), self.key.clone());
+        let (from, until_millis) = (self.waiting.from, self.until_millis);
         let clean = async move {
-            let clear = |tx: Transaction| std::future::ready(dgen_codec::clear_chunks(&tx, &key));
+            let clear = |tx: Transaction| {
+                std::future::ready(take_away(&tx, &address, &key, &from, until_millis))
+            };
             let cleared: Result<(), dgen_backend::Error> = address.tenant.transact(clear).await;
             if let Err(error) = cleared {
                 tracing::debug!(server = %address, %error, "a call's waiting key stays behind");

@@ -2,19 +2,27 @@
 //!
 //! The queue's messages go first, in their order. A unit from the mailbox is handled once all that
 //! was in the queue when it was first looked at is handled; what was pushed later may wait behind
-//! it, so that a queue that never gets empty holds no caller up.
+//! it, so that a queue that never gets empty holds no caller up. A message that locks, fails or
+//! stops the process is the last one of its transaction.
 
-use std::time::{Duration, Instant};
+use std::{
+    ops::ControlFlow,
+    time::{Duration, Instant},
+};
 
-use dgen_backend::env::Env;
 use dgen_queue::Item;
 
 use crate::{
     Failure, Server,
-    handling::Trial,
-    mailbox::{Done, Refused, Unit},
-    message::{Envelope, From, Message},
-    registry::Registry,
+    address::Address,
+    clock,
+    context::{Caller, MessageContext},
+    effects::{Action, Effects},
+    handling::{Course, Handled, Trial},
+    mailbox::{Done, Outcome, Refused, Unit},
+    memory::{FirstAnswer, Memory, Remembered},
+    message::{Envelope, From, Message, MessageId},
+    outbox::Outbox,
     reply::Answer,
 };
 
@@ -28,148 +36,424 @@ const ANSWERS_SIZE_MAX_BYTES: usize = 1_000_000;
 /// The longest answer that is stored: what leaves a transaction room for a state's change.
 pub(crate) const ANSWER_SIZE_MAX_BYTES: usize = 8_000_000;
 
+/// A message of the queue.
+pub(crate) struct QueuedMessage<'a, S: Server> {
+    pub(crate) item: &'a Item,
+    /// Or why it says nothing to this version.
+    read: Result<(Envelope, Message<S>), String>,
+}
+
 /// What there is to handle.
 pub(crate) struct Work<'a, S: Server> {
-    pub(crate) items: &'a [Item],
+    pub(crate) address: &'a Address,
+    pub(crate) items: &'a [QueuedMessage<'a, S>],
     /// Whether there may be items behind those.
     pub(crate) may_have_more: bool,
     pub(crate) units: &'a [Unit<S>],
+    /// Whether they skip the queue, so that it takes none that can't be handled.
+    pub(crate) is_urgent: bool,
     /// At most so many messages.
     pub(crate) batch_max: usize,
     /// Answers that are stored are no longer than this.
     pub(crate) answer_size_max_bytes: usize,
-    pub(crate) env: &'a Env,
-    pub(crate) registry: &'a Registry,
+    /// What is known of the messages' ids.
+    pub(crate) memory: Memory,
+    pub(crate) now_millis: u64,
 }
 
 /// What was handled.
-#[derive(Default)]
-pub(crate) struct Decision {
+pub(crate) struct Decision<S> {
     /// How many items, from the first.
     pub(crate) taken: usize,
-    /// What their callers are answered.
-    pub(crate) answers: Vec<(From, Answer)>,
-    /// How many bytes those are.
-    answers_size_bytes: usize,
     /// What became of the units, from the first; the rest was not come to.
     pub(crate) units: Vec<Done>,
     /// How many of those were handled, and not refused.
     pub(crate) handled_units: usize,
-    /// Why the next item can't be handled, if it can't.
-    pub(crate) stuck: Option<Failure>,
+    pub(crate) outbox: Outbox,
+    /// How many bytes of answers are stored.
+    answers_size_bytes: usize,
+    /// Of each handler that has some.
+    pub(crate) actions: Vec<Vec<Action<S>>>,
+    /// Callers here that wait for a later answer, from now on at a reply key, and until when.
+    pub(crate) waiting: Vec<(From, u64)>,
+    /// What is now known of the messages' ids, and whose of it is new.
+    pub(crate) memory: Memory,
+    pub(crate) remembered: Vec<MessageId>,
+    /// The message that locked the server, if one did.
+    pub(crate) lock: Option<Envelope>,
+    /// The next item can't be handled.
+    pub(crate) stuck: Option<Stuck>,
+    /// Why the process is to stop, if a handler said so.
+    pub(crate) stop: Option<String>,
 }
 
-/// Whether to go on.
-#[derive(PartialEq, Eq)]
-enum Next {
-    GoOn,
-    Stop,
+/// A message of the queue that can't be handled, and why.
+#[derive(Debug, Clone)]
+pub(crate) struct Stuck {
+    pub(crate) stamp: [u8; 12],
+    /// Whether this version does not know the message: a newer one may.
+    pub(crate) is_unknown: bool,
+    pub(crate) failure: Failure,
+}
+
+impl<'a, S: Server> QueuedMessage<'a, S> {
+    pub(crate) fn new(item: &'a Item) -> Self {
+        let read = Envelope::from_bytes(item.bytes()).and_then(|envelope| {
+            let message = envelope.message()?;
+            Ok((envelope, message))
+        });
+        Self {
+            item,
+            read: read.map_err(|error| error.to_string()),
+        }
+    }
+
+    pub(crate) fn id(&self) -> Option<&MessageId> {
+        self.read.as_ref().ok()?.0.id.as_ref()
+    }
 }
 
 impl<S: Server> Work<'_, S> {
-    pub(crate) fn decide(&self, trial: &mut Trial<S>) -> Decision {
-        let mut decision = Decision::default();
-        let begun = self.env.now();
-        if self.handle(&mut decision, trial, begun) == Next::Stop
-            && let Some(stuck) = &decision.stuck
-        {
-            // Calls are told why they wait; casts can wait in the queue.
-            let left = &self.units[decision.units.len()..];
-            let refuse = |unit: &Unit<S>| Err(unit.message.refusal(stuck.clone()));
-            decision.units.extend(left.iter().map(refuse));
+    pub(crate) fn decide(mut self, trial: &mut Trial<S>) -> Decision<S> {
+        let mut decision = Decision {
+            taken: 0,
+            units: Vec::new(),
+            handled_units: 0,
+            outbox: Outbox::default(),
+            answers_size_bytes: 0,
+            actions: Vec::new(),
+            waiting: Vec::new(),
+            memory: std::mem::take(&mut self.memory),
+            remembered: Vec::new(),
+            lock: None,
+            stuck: None,
+            stop: None,
+        };
+        let begun = self.address.tenant.env().now();
+        let _ = self.handle(&mut decision, trial, begun);
+        if decision.stuck.is_some() || decision.lock.is_some() {
+            // What is left waits where all else does: in the queue.
+            let left = self.units.len() - decision.units.len();
+            let refused = (0..left).map(|_| Err(Refused::NotHandled));
+            decision.units.extend(refused);
         }
         decision
     }
 
-    fn handle(&self, decision: &mut Decision, trial: &mut Trial<S>, begun: Instant) -> Next {
+    fn handle(
+        &self,
+        decision: &mut Decision<S>,
+        trial: &mut Trial<S>,
+        begun: Instant,
+    ) -> ControlFlow<()> {
         for unit in self.units {
-            while let Some(item) = self.items.get(decision.taken)
-                && unit.is_behind(item)
+            while let Some(queued) = self.items.get(decision.taken)
+                && unit.is_behind(queued.item)
             {
-                if self.handle_item(item, decision, trial, begun) == Next::Stop {
-                    return Next::Stop;
-                }
+                self.handle_item(queued, decision, trial, begun)?;
             }
             let is_more_unread = self.may_have_more && decision.taken == self.items.len();
-            if is_more_unread || self.is_used_up(decision, trial, begun) {
-                return Next::Stop;
+            if is_more_unread {
+                return ControlFlow::Break(());
             }
-            let done = trial.handle(&unit.message, usize::MAX);
+            self.check_budget(decision, begun)?;
+            let done = self.handle_unit(unit, decision, trial);
             decision.handled_units += 1;
-            decision
-                .units
-                .push(done.map_err(|failure| unit.message.refusal(failure)));
+            decision.units.push(done);
         }
-        while let Some(item) = self.items.get(decision.taken) {
-            if self.handle_item(item, decision, trial, begun) == Next::Stop {
-                return Next::Stop;
-            }
+        while let Some(queued) = self.items.get(decision.taken) {
+            self.handle_item(queued, decision, trial, begun)?;
         }
-        Next::GoOn
+        ControlFlow::Continue(())
     }
 
     fn handle_item(
         &self,
-        item: &Item,
-        decision: &mut Decision,
+        queued: &QueuedMessage<'_, S>,
+        decision: &mut Decision<S>,
         trial: &mut Trial<S>,
         begun: Instant,
-    ) -> Next {
-        if self.is_used_up(decision, trial, begun) {
-            return Next::Stop;
-        }
-        let stuck = |reason: String| Failure::Stuck {
-            key: item.key().escape_ascii().to_string(),
-            reason,
+    ) -> ControlFlow<()> {
+        self.check_budget(decision, begun)?;
+        let stuck = |is_unknown, failure| Stuck {
+            stamp: *queued.item.stamp().as_bytes(),
+            is_unknown,
+            failure,
         };
-        let (message, from) = match Envelope::decode::<S>(item.bytes()) {
-            Ok(decoded) => decoded,
-            Err(what) => {
-                decision.stuck = Some(stuck(format!("the message does not decode: {what}")));
-                return Next::Stop;
+        let (envelope, message) = match &queued.read {
+            Ok(read) => read,
+            Err(reason) => {
+                let reason = reason.clone();
+                decision.stuck = Some(stuck(true, Failure::UnknownMessage { reason }));
+                return ControlFlow::Break(());
             }
         };
-        let is_stored = from
-            .as_ref()
-            .is_some_and(|from| !self.registry.is_waiting_here(from));
-        let size_max = if is_stored {
+        if let Some(id) = &envelope.id
+            && let Some(known) = decision.memory.get(id).cloned()
+        {
+            let answer = envelope
+                .from
+                .and_then(|from| decision.repeat(id, known, from));
+            decision.answer(envelope.from, answer);
+            decision.taken += 1;
+            return ControlFlow::Continue(());
+        }
+        let context = MessageContext {
+            caller: envelope.from.map_or(Caller::None, Caller::Key),
+            id: envelope.id.clone(),
+            due: envelope.due_at(),
+        };
+        let is_stored = envelope.id.is_some()
+            || envelope
+                .from
+                .is_some_and(|from| !self.address.registry.is_waiting_here(&from));
+        let handled = trial.handle(message, context, self.answer_size_max_bytes(is_stored));
+        let handled = match handled {
+            Ok(handled) => handled,
+            // Handling it again would not help: its caller is told.
+            Err(Failure::Encode { reason, .. }) if envelope.from.is_some() => {
+                Handled::refused(Answer::Failed(reason))
+            }
+            Err(failure) => {
+                decision.stuck = Some(stuck(false, failure));
+                return ControlFlow::Break(());
+            }
+        };
+        decision.taken += 1;
+        decision.keep(handled.effects);
+        match handled.course {
+            Course::Locking => decision.lock = Some(envelope.clone()),
+            course => {
+                let answer = self.remember(decision, envelope.id.as_ref(), course);
+                decision.answer(envelope.from, answer);
+            }
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn handle_unit(
+        &self,
+        unit: &Unit<S>,
+        decision: &mut Decision<S>,
+        trial: &mut Trial<S>,
+    ) -> Done {
+        match &unit.message {
+            Message::Call(call) => self.handle_call(unit, call, decision, trial),
+            Message::Casts(casts) => self.handle_casts(unit, casts, decision, trial),
+            Message::Info(_) => {
+                let context = MessageContext::default();
+                let handled = trial.handle(&unit.message, context, usize::MAX);
+                decision.keep(handled.map_err(Refused::Failed)?.effects);
+                Ok(Outcome::Done)
+            }
+        }
+    }
+
+    fn handle_call(
+        &self,
+        unit: &Unit<S>,
+        call: &S::Call,
+        decision: &mut Decision<S>,
+        trial: &mut Trial<S>,
+    ) -> Done {
+        let id = unit.id_of(0);
+        let registry = &self.address.registry;
+        if let Some(id) = &id
+            && let Some(known) = decision.memory.get(id).cloned()
+        {
+            let from = registry.new_call();
+            return Ok(match decision.repeat(id, known, from) {
+                Some(answer) => Outcome::Answered(answer),
+                None => decision.wait(from, unit),
+            });
+        }
+        let context = MessageContext {
+            caller: Caller::Here,
+            id: id.clone(),
+            due: None,
+        };
+        let size_max = self.answer_size_max_bytes(id.is_some());
+        let handled = trial.handle(&unit.message, context, size_max);
+        let handled = handled.map_err(|failure| match failure {
+            // Handling it again would not help.
+            Failure::Encode { .. } => Refused::Failed(failure),
+            failure => self.refuse(failure),
+        })?;
+        if matches!(handled.course, Course::Locking) {
+            let from = registry.new_call();
+            let envelope = Envelope::call::<S>(call, Some(from), id);
+            let envelope = envelope.map_err(|error| Refused::encode("the call", &error))?;
+            decision.keep(handled.effects);
+            decision.lock = Some(envelope);
+            return Ok(decision.wait(from, unit));
+        }
+        decision.keep(handled.effects);
+        if let Course::Deferred(from) = handled.course {
+            self.remember(decision, id.as_ref(), Course::Deferred(from));
+            return Ok(decision.wait(from, unit));
+        }
+        let answer = self.remember(decision, id.as_ref(), handled.course);
+        Ok(answer.map_or(Outcome::Done, Outcome::Answered))
+    }
+
+    fn handle_casts(
+        &self,
+        unit: &Unit<S>,
+        casts: &[S::Cast],
+        decision: &mut Decision<S>,
+        trial: &mut Trial<S>,
+    ) -> Done {
+        let new: Vec<_> = (0..)
+            .zip(casts)
+            .map(|(index, cast)| (unit.id_of(index), cast))
+            .filter(|(id, _)| {
+                let known = id.as_ref().and_then(|id| decision.memory.get(id));
+                known.is_none()
+            })
+            .collect();
+        if new.is_empty() {
+            return Ok(Outcome::Done);
+        }
+        let message;
+        let message = if new.len() == casts.len() {
+            &unit.message
+        } else {
+            message = Message::Casts(new.iter().map(|(_, cast)| (*cast).clone()).collect());
+            &message
+        };
+        let handled = trial
+            .handle(message, MessageContext::default(), usize::MAX)
+            .map_err(|failure| self.refuse(failure))?;
+        if matches!(handled.course, Course::Locking)
+            && let [(id, cast)] = &new[..]
+        {
+            let envelope = Envelope::cast::<S>(cast, id.clone());
+            let envelope = envelope.map_err(|error| Refused::encode("the cast", &error))?;
+            decision.lock = Some(envelope);
+        } else {
+            for (id, _) in &new {
+                self.remember(decision, id.as_ref(), Course::Done);
+            }
+        }
+        decision.keep(handled.effects);
+        Ok(Outcome::Done)
+    }
+
+    /// Remembers what a message of this id was answered; returns that answer, if there is one.
+    fn remember(
+        &self,
+        decision: &mut Decision<S>,
+        id: Option<&MessageId>,
+        course: Course,
+    ) -> Option<Answer> {
+        let (first, answer) = match course {
+            Course::Answered(answer) => (FirstAnswer::Given(answer.clone()), Some(answer)),
+            Course::Deferred(_) => (FirstAnswer::Deferred(Vec::new()), None),
+            Course::Done | Course::Locking => (FirstAnswer::None, None),
+        };
+        if let Some(id) = id {
+            decision.remember(
+                id,
+                Remembered {
+                    until_millis: self.now_millis + clock::millis(self.address.options.id_window),
+                    answer: first,
+                },
+            );
+        }
+        answer
+    }
+
+    /// A unit whose handler failed is tried again from the queue, and becomes a dead letter there;
+    /// unless it skips the queue.
+    fn refuse(&self, failure: Failure) -> Refused {
+        if self.is_urgent {
+            Refused::Failed(failure)
+        } else {
+            Refused::NotHandled
+        }
+    }
+
+    fn answer_size_max_bytes(&self, is_stored: bool) -> usize {
+        if is_stored {
             self.answer_size_max_bytes
         } else {
             usize::MAX
-        };
-        let answer = match trial.handle(&message, size_max) {
-            Ok(answer) => answer,
-            // Handling it again would not help: its caller is told.
-            Err(Failure::Encode { reason, .. }) if from.is_some() => Some(Answer::Failed(reason)),
-            Err(failure) => {
-                decision.stuck = Some(stuck(failure.to_string()));
-                return Next::Stop;
-            }
-        };
-        decision.answers_size_bytes += answer.as_ref().map_or(0, Answer::size_bytes);
-        decision.answers.extend(from.zip(answer));
-        decision.taken += 1;
-        Next::GoOn
+        }
     }
 
-    /// Whether the transaction holds enough. It always takes one message.
-    fn is_used_up(&self, decision: &Decision, trial: &Trial<S>, begun: Instant) -> bool {
+    /// Breaks if the transaction holds enough. It always takes one message.
+    fn check_budget(&self, decision: &Decision<S>, begun: Instant) -> ControlFlow<()> {
         let handled = decision.taken + decision.units.len();
-        trial.stop.is_some()
+        let is_used_up = decision.stop.is_some()
+            || decision.lock.is_some()
             || handled >= self.batch_max
             || handled > 0
-                && (self.env.now() - begun > HANDLE_TIME_MAX
-                    || decision.answers_size_bytes > ANSWERS_SIZE_MAX_BYTES)
+                && (self.address.tenant.env().now() - begun > HANDLE_TIME_MAX
+                    || decision.answers_size_bytes > ANSWERS_SIZE_MAX_BYTES);
+        if is_used_up {
+            ControlFlow::Break(())
+        } else {
+            ControlFlow::Continue(())
+        }
     }
 }
 
-impl<S: Server> Message<S> {
-    /// What becomes of a message from the mailbox that could not be handled: a call is told why, a
-    /// cast goes to the queue, where it would be had it come from elsewhere.
-    pub(crate) fn refusal(&self, failure: Failure) -> Refused {
-        match self {
-            Self::Call(_) => Refused::Failed(failure),
-            Self::Casts(_) => Refused::NotHandled,
+impl<S> Decision<S> {
+    /// Whether anything was handled.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.taken == 0 && self.handled_units == 0
+    }
+
+    /// Whether callers are answered through the store.
+    pub(crate) fn has_answers(&self) -> bool {
+        !self.outbox.answers.is_empty() || !self.remembered.is_empty()
+    }
+
+    /// Keeps what a handler wants done, if it counts.
+    fn keep(&mut self, effects: Option<Effects<S>>) {
+        let Some(effects) = effects else { return };
+        self.outbox.effects.extend(effects.writes);
+        if !effects.actions.is_empty() {
+            self.actions.push(effects.actions);
         }
+        if self.stop.is_none() {
+            self.stop = effects.stop;
+        }
+    }
+
+    fn answer(&mut self, from: Option<From>, answer: Option<Answer>) {
+        let (Some(from), Some(answer)) = (from, answer) else {
+            return;
+        };
+        self.answers_size_bytes += answer.size_bytes();
+        self.outbox.answers.push((from, answer));
+    }
+
+    /// The caller of `unit` is answered later.
+    fn wait<T: Server>(&mut self, from: From, unit: &Unit<T>) -> Outcome {
+        self.waiting.push((from, unit.until_millis));
+        Outcome::Later(from)
+    }
+
+    /// A message of an id that took effect before: its caller gets the first answer, if there is
+    /// one yet, and waits for it otherwise.
+    fn repeat(&mut self, id: &MessageId, known: Remembered, from: From) -> Option<Answer> {
+        match known.answer {
+            FirstAnswer::Given(answer) => Some(answer),
+            FirstAnswer::None => Some(Answer::Failed(
+                "this id is that of a cast, which has no answer".to_owned(),
+            )),
+            FirstAnswer::Deferred(mut waiting) => {
+                waiting.push(from);
+                let answer = FirstAnswer::Deferred(waiting);
+                self.remember(id, Remembered { answer, ..known });
+                None
+            }
+        }
+    }
+
+    fn remember(&mut self, id: &MessageId, remembered: Remembered) {
+        self.memory.insert(id.clone(), remembered);
+        self.remembered.push(id.clone());
     }
 }

@@ -1,6 +1,10 @@
 //! What can go wrong for callers, and what they may do about it.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use dgen_backend::Error;
 use dgen_codec::LoadError;
@@ -63,13 +67,66 @@ pub enum Failure {
         message: String,
     },
 
-    /// The first message in the queue can't be handled, so those behind it wait. Nothing is lost;
-    /// mend what it names.
-    #[error("the server is stuck at the first message of its queue, {key}: {reason}")]
-    Stuck {
-        /// The message's key in the store.
-        key: String,
-        /// Why it can't be handled.
+    /// The handler asked for something that can't be: its own code is to be mended. It changed
+    /// nothing.
+    #[error("the handler asked for what can't be, and changed nothing: {what}")]
+    Misused {
+        /// What it asked for.
+        what: String,
+    },
+
+    /// The message is not one that this version of the server knows.
+    #[error("this version of the server does not know the message: {reason}")]
+    UnknownMessage {
+        /// What serde says.
+        reason: String,
+    },
+
+    /// The message was tried as often as [`StartOptions`](crate::StartOptions) say, and is a
+    /// [dead letter](crate::Handle::dead_letters) now. It changed nothing; it can be replayed.
+    #[error("the message was tried {attempts} times, and is a dead letter now: {error}")]
+    DeadLettered {
+        /// Why it could not be handled.
+        error: String,
+        /// How often that was tried.
+        attempts: u32,
+    },
+
+    /// The server was never started, or was killed: it has no state to handle a priority message on.
+    #[error("{server} has no state: it was never started, or was killed")]
+    NotStarted {
+        /// The server's name and id.
+        server: String,
+    },
+
+    /// A priority message that would lock the server found it locked. Send it again later, or without
+    /// priority: then it waits in the queue.
+    #[error("the server is locked since {since:?}")]
+    Locked {
+        /// When a message locked it.
+        since: SystemTime,
+    },
+
+    /// What the call waited for is gone: the server was killed meanwhile, or the call waited so long
+    /// that its place was swept. It may have been handled.
+    #[error("nobody answers the call any more: its server was killed")]
+    Killed,
+
+    /// A message's id that can't be one: empty, or over 1,000 bytes. Nothing was sent.
+    #[error("an id of {size_bytes} bytes: it must have 1 to 1,000")]
+    BadId {
+        /// How many bytes it has.
+        size_bytes: usize,
+    },
+
+    /// Something stored for the server can't be read by this version. Nothing was overwritten.
+    #[error("{what} of {server} can't be read: {reason}")]
+    Unreadable {
+        /// The server's name and id.
+        server: String,
+        /// What it is.
+        what: &'static str,
+        /// What is wrong with it.
         reason: String,
     },
 
@@ -123,6 +180,7 @@ impl Failure {
                 last.as_ref().is_none_or(|last| last.is_retryable())
             }
             Self::Transaction(error) => error.is_retryable(),
+            Self::Locked { .. } => true,
             _ => false,
         }
     }
@@ -132,6 +190,7 @@ impl Failure {
     pub fn maybe_executed(&self) -> bool {
         match self {
             Self::Transaction(error) => error.maybe_executed(),
+            Self::Killed => true,
             _ => false,
         }
     }
@@ -159,6 +218,13 @@ impl<E> CallError<E> {
     }
 }
 
+/// So that a caller's own transaction can have this error.
+impl From<Error> for CastError {
+    fn from(error: Error) -> Self {
+        Self::Failed(Failure::Transaction(error))
+    }
+}
+
 impl CastError {
     /// Whether casting again can succeed.
     #[must_use]
@@ -177,6 +243,31 @@ impl CastError {
             Self::Failed(failure) => failure.maybe_executed(),
         }
     }
+}
+
+/// Why an info was not handed over. Nobody will handle it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum InfoError {
+    /// No process of the server runs in this OS process.
+    #[error("no process of the server runs here")]
+    NotRunning,
+
+    /// More than a thousand messages wait for the process already. Send it again later.
+    #[error("the process has too much to do")]
+    Full,
+}
+
+/// What [`shutdown`](crate::shutdown) had to cut short.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("not finished after {after:?}, and stopped: {}", servers.join(", "))]
+#[non_exhaustive]
+pub struct Unfinished {
+    /// How long was waited.
+    pub after: Duration,
+    /// The names and ids of the servers whose processes had work left. It is not lost: what was not
+    /// committed is done again by their next consumer.
+    pub servers: Vec<String>,
 }
 
 /// Why a process did not start.
@@ -204,6 +295,10 @@ pub enum StopReason {
     Requested,
     /// A handler stopped it, with this reason.
     Handler(String),
+    /// [`shutdown`](crate::shutdown) asked for it, and its work is finished.
+    Shutdown,
+    /// Its server was [killed](crate::Handle::kill).
+    Killed,
     /// It could not go on: the store is closed, or the process's task was ended from outside.
     Failed(String),
 }
@@ -213,7 +308,24 @@ impl fmt::Display for StopReason {
         match self {
             Self::Requested => f.write_str("stopped on request"),
             Self::Handler(reason) => write!(f, "stopped by a handler: {reason}"),
+            Self::Shutdown => f.write_str("shut down"),
+            Self::Killed => f.write_str("its server was killed"),
             Self::Failed(reason) => write!(f, "failed: {reason}"),
         }
     }
+}
+
+/// An error with its causes.
+pub(crate) fn text(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let cause_text = cause.to_string();
+        // Many errors say their cause themselves.
+        if !text.contains(&cause_text) {
+            text = format!("{text}: {cause_text}");
+        }
+        source = cause.source();
+    }
+    text
 }

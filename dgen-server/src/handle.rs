@@ -2,11 +2,19 @@
 
 use std::{fmt, marker::PhantomData, sync::Arc};
 
-use dgen_backend::Tenant;
+use dgen_backend::{Tenant, Transaction};
 
 use crate::{
-    Call, Cast, Server, StartError, StartOptions, StopReason, Tuid, address::Address,
-    control::Remote, start,
+    Call, Cast, DeadLetter, Failure, InfoError, Server, StartError, StartOptions, Status,
+    StopReason, Tuid,
+    address::Address,
+    control::Request,
+    dead_letters,
+    mailbox::Mailbox,
+    operator,
+    remedy::AttemptError,
+    start::{self, Started},
+    status,
 };
 
 /// A handle of a server of type `S`: sends messages to it, wherever it is consumed. Cloning it is
@@ -15,9 +23,8 @@ use crate::{
 /// Dropping the last handle does not stop the process.
 pub struct Handle<S: Server> {
     address: Arc<Address>,
-    options: Arc<StartOptions>,
     /// The process that this handle started, if it started one.
-    remote: Option<Remote>,
+    started: Option<Started>,
     server: PhantomData<fn() -> S>,
 }
 
@@ -60,13 +67,11 @@ impl<S: Server> Handle<S> {
         if id.is_empty() {
             id = S::id(&args);
         }
-        let address = Arc::new(Address::new::<S>(tenant, options.name.as_deref(), id));
-        let remote = start::start::<S>(&address, args, &options).await?;
+        let address = Arc::new(Address::new::<S>(tenant, id, options));
+        let started = start::start::<S>(&address, args).await?;
         Ok(Self {
-            address,
-            options: Arc::new(options),
-            remote,
-            server: PhantomData,
+            started,
+            ..Self::of(address)
         })
     }
 
@@ -77,14 +82,17 @@ impl<S: Server> Handle<S> {
         Self::client_with(tenant, id, StartOptions::default())
     }
 
-    /// [`client`](Self::client) with options: the name and the poll interval count.
+    /// [`client`](Self::client) with options: the name and the poll interval count, and for priority
+    /// messages that it handles itself also the lease and the window of ids.
     #[must_use]
     pub fn client_with(tenant: &Tenant, id: impl Into<Tuid>, options: StartOptions) -> Self {
-        let address = Address::new::<S>(tenant, options.name.as_deref(), id.into());
+        Self::of(Arc::new(Address::new::<S>(tenant, id.into(), options)))
+    }
+
+    pub(crate) fn of(address: Arc<Address>) -> Self {
         Self {
-            address: Arc::new(address),
-            options: Arc::new(options),
-            remote: None,
+            address,
+            started: None,
             server: PhantomData,
         }
     }
@@ -104,15 +112,27 @@ impl<S: Server> Handle<S> {
         Cast::new(self, casts)
     }
 
+    /// Hands `info` to a process of this server in this OS process, which handles it as soon as it
+    /// can: ahead of the queue, whether the server is locked or not. It is not durable, and nobody is
+    /// told what came of it.
+    ///
+    /// # Errors
+    /// [`InfoError`].
+    pub fn info(&self, info: S::Info) -> Result<(), InfoError> {
+        self.mailbox().ok_or(InfoError::NotRunning)?.info(info)
+    }
+
     /// Ends the process that this handle, or the one it was cloned from, started, and waits until it
-    /// has ended: what it was working on is committed. The server stays, with its state and its
-    /// queue. A client's handle has no process to stop, and returns at once.
+    /// has ended: the transaction in flight is committed. Locked work is dropped and its lock let go,
+    /// so that another consumer does it again; [`shutdown`](crate::shutdown) waits for it. The server
+    /// stays, with its state and its queue. A client's handle has no process to stop, and returns at
+    /// once.
     ///
     /// # Cancel safety
     /// Dropped before it resolves, the process stops all the same.
     pub async fn stop(&self) {
-        if let Some(remote) = &self.remote {
-            remote.request_stop();
+        if let Some(Started { remote, .. }) = &self.started {
+            remote.request(Request::Stop);
             remote.ended().await;
         }
     }
@@ -123,10 +143,89 @@ impl<S: Server> Handle<S> {
     /// # Cancel safety
     /// Safe: it only waits.
     pub async fn stopped(&self) -> StopReason {
-        match &self.remote {
-            Some(remote) => remote.ended().await,
+        match &self.started {
+            Some(Started { remote, .. }) => remote.ended().await,
             None => std::future::pending().await,
         }
+    }
+
+    /// Deletes all that is stored of the server: its state, queue, timers, waiting calls, remembered
+    /// ids, dead letters and lock. Ends its processes with [`StopReason::Killed`]: those in this OS
+    /// process before this returns, others when they look next. Whoever waits for an answer gets
+    /// [`Failure::Killed`]. Started again, the server begins from `init`.
+    ///
+    /// A message that is sent meanwhile may be deleted, or be the first of the queue that the next
+    /// start finds.
+    ///
+    /// # Errors
+    /// [`Failure::Transaction`]; nothing was deleted then, unless it may have been executed.
+    ///
+    /// # Cancel safety
+    /// Dropped before it resolves, the server may have been deleted or not.
+    pub async fn kill(&self) -> Result<(), Failure> {
+        operator::kill(&self.address).await
+    }
+
+    /// How the server is: what waits, and what holds it up.
+    ///
+    /// # Errors
+    /// [`Failure`], if the store can't be read.
+    ///
+    /// # Cancel safety
+    /// Safe: it only reads.
+    pub async fn status(&self) -> Result<Status, Failure> {
+        self.transact(async |tx, address| status::status(tx, address).await)
+            .await
+    }
+
+    /// Breaks the server's lock, whoever holds it, and puts the message that locked aside as a dead
+    /// letter; its caller is told. Whether there was a lock. What its work does outside of the store
+    /// is not undone, and may go on; its result can't be committed any more.
+    ///
+    /// # Errors
+    /// [`Failure`], if the store can't be read or written.
+    ///
+    /// # Cancel safety
+    /// Dropped before it resolves, the lock may have been broken or not.
+    pub async fn break_lock(&self) -> Result<bool, Failure> {
+        operator::break_lock(&self.address).await
+    }
+
+    /// The oldest dead letters, at most 1,000: messages that could not be handled, and why.
+    ///
+    /// # Errors
+    /// [`Failure`], if the store can't be read.
+    ///
+    /// # Cancel safety
+    /// Safe: it only reads.
+    pub async fn dead_letters(&self) -> Result<Vec<DeadLetter>, Failure> {
+        self.transact(async |tx, address| dead_letters::list(tx, address).await)
+            .await
+    }
+
+    /// Puts the dead letter of this number at the end of the queue, to be handled again. Whether there
+    /// was one. A call's caller has been told already: its answer goes nowhere.
+    ///
+    /// # Errors
+    /// [`Failure`], if the store can't be read or written.
+    ///
+    /// # Cancel safety
+    /// Dropped before it resolves, the message may have been moved or not.
+    pub async fn replay(&self, number: u64) -> Result<bool, Failure> {
+        self.transact(async |tx, address| dead_letters::take(tx, address, number, true).await)
+            .await
+    }
+
+    /// Deletes the dead letter of this number. Whether there was one.
+    ///
+    /// # Errors
+    /// [`Failure`], if the store can't be read or written.
+    ///
+    /// # Cancel safety
+    /// Dropped before it resolves, the message may have been deleted or not.
+    pub async fn drop_dead_letter(&self, number: u64) -> Result<bool, Failure> {
+        self.transact(async |tx, address| dead_letters::take(tx, address, number, false).await)
+            .await
     }
 
     /// How many messages wait in the queue.
@@ -163,8 +262,23 @@ impl<S: Server> Handle<S> {
         &self.address
     }
 
-    pub(crate) fn options(&self) -> &StartOptions {
-        &self.options
+    async fn transact<T>(
+        &self,
+        work: impl AsyncFn(&Transaction, &Arc<Address>) -> Result<T, AttemptError>,
+    ) -> Result<T, Failure> {
+        let (address, work) = (&self.address, &work);
+        let done = address
+            .tenant
+            .transact(|tx| async move { work(&tx, address).await });
+        done.await.map_err(|error| error.into_failure(address))
+    }
+
+    /// The mailbox of a process here that consumes the server: of the one that this handle started,
+    /// if that still runs.
+    pub(crate) fn mailbox(&self) -> Option<Mailbox<S>> {
+        let own = self.started.as_ref().map(|started| started.number);
+        let prefix = self.address.keys.prefix();
+        self.address.registry.mailbox(prefix, own)
     }
 }
 
@@ -172,8 +286,7 @@ impl<S: Server> Clone for Handle<S> {
     fn clone(&self) -> Self {
         Self {
             address: Arc::clone(&self.address),
-            options: Arc::clone(&self.options),
-            remote: self.remote.clone(),
+            started: self.started.clone(),
             server: PhantomData,
         }
     }

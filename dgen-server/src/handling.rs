@@ -5,50 +5,90 @@ use std::{
     future::{Future, poll_fn},
     panic::{AssertUnwindSafe, catch_unwind},
     pin::pin,
+    sync::Arc,
     task::Poll,
 };
 
-use crate::{Context, Failure, Server, message::Message, reply::Answer};
+use crate::{
+    Context, Failure, Server,
+    address::Address,
+    context::MessageContext,
+    effects::{Effect, Effects},
+    message::{From, Message},
+    reply::{Answer, Given, Reply},
+};
+
+/// No timer's key and no message's id is longer.
+pub(crate) const KEY_SIZE_MAX_BYTES: usize = 1_000;
 
 /// A state that messages are tried on.
 pub(crate) struct Trial<S: Server> {
     pub(crate) state: S,
-    pub(crate) cx: Context<S>,
-    /// Why the process is to stop, if a handler said so.
-    pub(crate) stop: Option<String>,
+    cx: Context<S>,
+}
+
+/// What a handler did.
+pub(crate) struct Handled<S> {
+    pub(crate) course: Course,
+    /// None if the handler returned an error: then its state does not count either.
+    pub(crate) effects: Option<Effects<S>>,
+}
+
+/// How a message goes on.
+pub(crate) enum Course {
+    /// It is done, and nobody is answered.
+    Done,
+    Answered(Answer),
+    /// It is done, and answered later.
+    Deferred(From),
+    /// As locked work.
+    Locking,
+}
+
+impl<S> Handled<S> {
+    /// Nothing counts but the answer.
+    pub(crate) fn refused(answer: Answer) -> Self {
+        Self {
+            course: Course::Answered(answer),
+            effects: None,
+        }
+    }
 }
 
 impl<S: Server> Trial<S> {
-    /// Handles `message` and returns the answer, if it is a call. Nothing of what the handler did
-    /// counts if it panics, returns an error, or answers with more than `answer_size_max_bytes`.
+    pub(crate) fn new(address: &Arc<Address>, state: S) -> Self {
+        Self {
+            state,
+            cx: Context::new(Arc::clone(address)),
+        }
+    }
+
+    /// Handles `message`. Nothing of what the handler did counts if it panics, returns an error, or
+    /// answers with more than `answer_size_max_bytes`.
     pub(crate) fn handle(
         &mut self,
         message: &Message<S>,
+        context: MessageContext,
         answer_size_max_bytes: usize,
-    ) -> Result<Option<Answer>, Failure> {
+    ) -> Result<Handled<S>, Failure> {
         let before = shield(|| self.state.clone())?;
-        let answer = self.run(message).and_then(|answer| match answer {
-            Some(answer) if answer.size_bytes() > answer_size_max_bytes => Err(Failure::Encode {
-                what: "the reply",
-                reason: format!(
-                    "{} bytes are over the {answer_size_max_bytes} that fit into the store",
-                    answer.size_bytes()
-                ),
-            }),
-            answer => Ok(answer),
+        self.cx.begin(context);
+        let handled = self.run(message).and_then(|reply| {
+            let effects = self.cx.take_effects();
+            if effects.is_locking {
+                return lock(message, effects);
+            }
+            judge(reply, effects, answer_size_max_bytes)
         });
-        let stop = self.cx.take_stop();
-        if matches!(answer, Ok(Some(Answer::Err(_))) | Err(_)) {
+        if !matches!(&handled, Ok(handled) if handled.effects.is_some()) {
             self.state = before;
-        } else if self.stop.is_none() {
-            self.stop = stop;
         }
-        answer
+        handled
     }
 
-    fn run(&mut self, message: &Message<S>) -> Result<Option<Answer>, Failure> {
+    fn run(&mut self, message: &Message<S>) -> Result<Option<Reply>, Failure> {
         let (state, cx) = (&mut self.state, &mut self.cx);
-        let reply = shield(|| match message {
+        shield(|| match message {
             Message::Call(call) => Some(state.handle_call(call.clone(), cx)),
             Message::Casts(casts) => {
                 for cast in casts {
@@ -56,17 +96,91 @@ impl<S: Server> Trial<S> {
                 }
                 None
             }
-        })?;
-        let answer = reply.map(|reply| reply.into_answer()).transpose();
-        answer.map_err(|reason| Failure::Encode {
-            what: "the reply",
-            reason,
+            Message::Info(info) => {
+                state.handle_info(info.clone(), cx);
+                None
+            }
         })
     }
 }
 
+fn lock<S: Server>(message: &Message<S>, effects: Effects<S>) -> Result<Handled<S>, Failure> {
+    let effects = check(effects)?;
+    match message {
+        Message::Casts(casts) if casts.len() > 1 => {
+            // Those behind it have to wait for the lock, each in its place in the queue.
+            Err(misused("a batch can't be handled as one if it locks"))
+        }
+        Message::Info(_) => Err(misused("an info can't lock")),
+        _ => Ok(Handled {
+            course: Course::Locking,
+            effects: Some(effects),
+        }),
+    }
+}
+
+/// What a handler that returned did, unless something of it can't be.
+pub(crate) fn judge<S>(
+    reply: Option<Reply>,
+    effects: Effects<S>,
+    answer_size_max_bytes: usize,
+) -> Result<Handled<S>, Failure> {
+    let effects = check(effects)?;
+    let no_reply = |reason: String| Failure::Encode {
+        what: "the reply",
+        reason,
+    };
+    let Some(reply) = reply else {
+        return Ok(Handled {
+            course: Course::Done,
+            effects: Some(effects),
+        });
+    };
+    match (reply.into_given(), effects.deferred) {
+        (Given::Answer(answer), _) if answer.size_bytes() > answer_size_max_bytes => {
+            let size_bytes = answer.size_bytes();
+            Err(no_reply(format!(
+                "{size_bytes} bytes are over the {answer_size_max_bytes} that fit into the store"
+            )))
+        }
+        (Given::Answer(answer), _) => Ok(Handled {
+            effects: (!matches!(answer, Answer::Err(_))).then_some(effects),
+            course: Course::Answered(answer),
+        }),
+        (Given::Later, Some(from)) => Ok(Handled {
+            course: Course::Deferred(from),
+            effects: Some(effects),
+        }),
+        (Given::Later, None) => Err(no_reply(
+            "the handler left it for later, and neither locked nor deferred it".to_owned(),
+        )),
+        (Given::Mistaken(reason), _) => Err(no_reply(reason)),
+    }
+}
+
+/// Whether all that the handler asked for can be had.
+fn check<S>(effects: Effects<S>) -> Result<Effects<S>, Failure> {
+    if let Some(failure) = effects.failure {
+        return Err(failure);
+    }
+    for effect in &effects.writes {
+        if let Effect::SetTimer { key: Some(key), .. } | Effect::CancelTimer { key, .. } = effect
+            && key.len() > KEY_SIZE_MAX_BYTES
+        {
+            return Err(misused("a timer's key has more than 1,000 bytes"));
+        }
+    }
+    Ok(effects)
+}
+
+pub(crate) fn misused(what: &str) -> Failure {
+    Failure::Misused {
+        what: what.to_owned(),
+    }
+}
+
 /// Runs code of the user's. What a panic left half changed, the caller throws away.
-fn shield<T>(run: impl FnOnce() -> T) -> Result<T, Failure> {
+pub(crate) fn shield<T>(run: impl FnOnce() -> T) -> Result<T, Failure> {
     catch_unwind(AssertUnwindSafe(run)).map_err(|panic| panicked(&*panic))
 }
 

@@ -1,12 +1,15 @@
 //! Where a server's keys are. docs/keyspace.md describes each.
 
 use dgen_backend::{
-    Tenant,
+    KeyRange, Tenant,
     tuple::{Element, Subspace},
 };
 use dgen_queue::Queue;
 
-use crate::Tuid;
+use crate::{
+    Tuid,
+    message::{From, MessageId},
+};
 
 /// The keys of one server: below `(name, (id..))` in its tenant.
 #[derive(Debug, Clone)]
@@ -14,17 +17,28 @@ pub(crate) struct Keys {
     server: Subspace,
     state: Subspace,
     queue: Queue,
-    replies: Subspace,
+    hold: Vec<u8>,
+    agenda: Subspace,
 }
 
 impl Keys {
     pub(crate) fn new(tenant: &Tenant, name: &str, id: &Tuid) -> Self {
         let name = Element::String(name.into());
-        let server = tenant.subspace().subspace(&vec![name, id.element()]);
+        Self::of_server(tenant.subspace().subspace(&vec![name, id.element()]))
+    }
+
+    /// The keys of the server whose keys lie below `prefix` in `tenant`.
+    pub(crate) fn below(tenant: &Tenant, prefix: &[u8]) -> Self {
+        let server = [tenant.subspace().bytes(), prefix].concat();
+        Self::of_server(Subspace::from_bytes(server))
+    }
+
+    fn of_server(server: Subspace) -> Self {
         Self {
             state: server.subspace(&"s"),
             queue: Queue::new(&server.subspace(&"q")),
-            replies: server.subspace(&"r"),
+            hold: server.pack(&"h"),
+            agenda: server.subspace(&"t"),
             server,
         }
     }
@@ -32,6 +46,11 @@ impl Keys {
     /// What tells this server from all others of its database.
     pub(crate) fn prefix(&self) -> &[u8] {
         self.server.bytes()
+    }
+
+    /// Everything that is stored of it.
+    pub(crate) fn all(&self) -> KeyRange {
+        KeyRange::subspace(&self.server)
     }
 
     pub(crate) fn state(&self) -> &Subspace {
@@ -42,8 +61,38 @@ impl Keys {
         &self.queue
     }
 
-    /// Where the reply to call `call` of OS process `process` is waited for.
-    pub(crate) fn reply(&self, process: &[u8; 16], call: u64) -> Subspace {
-        self.replies.subspace(&(process.as_slice(), call))
+    /// Why the first message of the queue waits, if it does.
+    pub(crate) fn hold(&self) -> &[u8] {
+        &self.hold
+    }
+
+    /// The message that locked the server.
+    pub(crate) fn locked(&self) -> Subspace {
+        self.server.subspace(&"l")
+    }
+
+    /// What is to be done at some time.
+    pub(crate) fn agenda(&self) -> &Subspace {
+        &self.agenda
+    }
+
+    /// When the timer of this key is due.
+    pub(crate) fn timer_key(&self, key: &str) -> Vec<u8> {
+        self.server.pack(&("k", key))
+    }
+
+    /// Where the reply to a call is waited for.
+    pub(crate) fn reply(&self, from: &From) -> Subspace {
+        self.server
+            .subspace(&("r", from.process.as_slice(), from.call))
+    }
+
+    /// What the message of this id was answered.
+    pub(crate) fn remembered(&self, id: &MessageId) -> Subspace {
+        self.server.subspace(&("i", id.id.as_str(), id.index))
+    }
+
+    pub(crate) fn dead_letters(&self) -> Subspace {
+        self.server.subspace(&"d")
     }
 }

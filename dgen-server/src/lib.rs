@@ -36,45 +36,76 @@
 //! ```
 
 mod address;
+mod agenda;
 mod attempt;
+mod batch_size;
+mod blame;
 mod call;
+mod carrying;
 mod cast;
+mod clock;
 mod context;
 mod control;
+mod dead_letters;
 mod decision;
+mod deferred;
+mod effects;
 mod error;
 mod handle;
 mod handling;
+mod hold;
 mod keys;
+mod lock;
+mod locked;
+mod locked_work;
 mod mailbox;
+mod memory;
 mod message;
+mod metering;
 mod never;
 #[cfg(feature = "local")]
 mod open;
+mod operator;
 mod options;
+mod outbox;
 mod process;
 mod progress;
+mod race;
 mod registry;
+mod remedy;
 mod reply;
 mod server;
+mod shutdown;
 mod start;
+mod state;
+mod status;
+mod timer;
 mod tuid;
+mod urgent;
+mod waking;
 
 #[cfg(feature = "local")]
 pub use crate::open::{OpenError, in_memory, open};
 pub use crate::{
     call::Call,
     cast::Cast,
-    context::Context,
-    error::{CallError, CastError, Failure, StartError, StopReason},
+    context::{Context, Due},
+    dead_letters::DeadLetter,
+    deferred::{Deferred, ReplyTo},
+    effects::Flow,
+    error::{CallError, CastError, Failure, InfoError, StartError, StopReason, Unfinished},
     handle::Handle,
+    locked::{Locked, LockedWork},
     never::Never,
     options::StartOptions,
     reply::Reply,
     server::Server,
+    shutdown::shutdown,
+    status::{HeldBy, Status},
+    timer::Timer,
     tuid::Tuid,
 };
-pub use dgen_backend::{Error, Tenant};
+pub use dgen_backend::{Error, Tenant, Transaction};
 
 /// What generated code names. Not for users.
 #[doc(hidden)]

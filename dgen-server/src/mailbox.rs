@@ -3,22 +3,40 @@
 use dgen_queue::Item;
 use tokio::sync::{mpsc, oneshot};
 
-use crate::{Failure, Server, message::Message, reply::Answer};
+use crate::{
+    Failure, InfoError, Server,
+    message::{From, Message, MessageId},
+    reply::Answer,
+};
 
-/// So many units may wait in a mailbox; whoever sends one more waits too.
+/// So many units may wait in a mailbox, and as many urgent ones; whoever sends one more waits too.
 const MAILBOX_UNITS_MAX: usize = 1_024;
 
 /// A message that waits in a mailbox, and where its outcome goes.
 pub(crate) struct Unit<S: Server> {
     pub(crate) message: Message<S>,
+    /// The caller's name for the message, or for its batch.
+    id: Option<String>,
+    /// Until when its caller waits, in milliseconds since 1970.
+    pub(crate) until_millis: u64,
     /// The version at which the queue was first looked at for this unit: what was pushed later may
     /// wait behind it.
     seen_at: Option<u64>,
-    done: oneshot::Sender<Done>,
+    /// None if nobody is told.
+    done: Option<oneshot::Sender<Done>>,
 }
 
-/// What became of a unit: the answer, if it was a call.
-pub(crate) type Done = Result<Option<Answer>, Refused>;
+/// What became of a unit.
+pub(crate) type Done = Result<Outcome, Refused>;
+
+/// What a message came to.
+#[derive(Debug)]
+pub(crate) enum Outcome {
+    Done,
+    Answered(Answer),
+    /// The answer comes later, at this reply key.
+    Later(From),
+}
 
 /// Why a unit has no effect.
 #[derive(Debug)]
@@ -29,52 +47,111 @@ pub(crate) enum Refused {
 }
 
 /// The sending end.
-pub(crate) struct Mailbox<S: Server>(mpsc::Sender<Unit<S>>);
+pub(crate) struct Mailbox<S: Server> {
+    units: mpsc::Sender<Unit<S>>,
+    urgent: mpsc::Sender<Unit<S>>,
+}
 
-/// The receiving end.
+/// The receiving end of one kind.
 pub(crate) type Inbox<S> = mpsc::Receiver<Unit<S>>;
 
-pub(crate) fn mailbox<S: Server>() -> (Mailbox<S>, Inbox<S>) {
-    let (sender, inbox) = mpsc::channel(MAILBOX_UNITS_MAX);
-    (Mailbox(sender), inbox)
+/// A mailbox, where its units are received, and where its urgent ones are.
+pub(crate) fn mailbox<S: Server>() -> (Mailbox<S>, Inbox<S>, Inbox<S>) {
+    let (units, inbox) = mpsc::channel(MAILBOX_UNITS_MAX);
+    let (urgent, urgent_inbox) = mpsc::channel(MAILBOX_UNITS_MAX);
+    (Mailbox { units, urgent }, inbox, urgent_inbox)
 }
 
 impl<S: Server> Mailbox<S> {
-    /// Hands `message` over and waits for what becomes of it.
-    pub(crate) async fn send(self, message: Message<S>) -> Done {
-        let (done, outcome) = oneshot::channel();
-        let unit = Unit {
-            message,
-            seen_at: None,
-            done,
-        };
-        // The sender is dropped here: an inbox that is dropped takes its units with it.
-        let Self(sender) = self;
-        let sent = sender.send(unit).await;
-        drop(sender);
-        if sent.is_err() {
-            return Err(Refused::NotHandled);
-        }
-        outcome.await.unwrap_or_else(|_| {
-            // The process's task was ended from outside, perhaps in the middle of a commit.
-            let unknown = dgen_backend::Error::CommitUnknown {
-                reason: "the process that took the message was ended".to_owned(),
-            };
-            Err(Refused::Failed(Failure::Transaction(unknown)))
+    /// Hands `unit` over and waits for what becomes of it.
+    pub(crate) async fn send(self, unit: Unit<S>) -> Done {
+        let Self { units, urgent } = self;
+        drop(urgent);
+        hand_over(units, unit).await
+    }
+
+    /// The same, to be handled ahead of the queue.
+    pub(crate) async fn send_urgent(self, unit: Unit<S>) -> Done {
+        let Self { units, urgent } = self;
+        drop(units);
+        hand_over(urgent, unit).await
+    }
+
+    /// Hands an info over, and waits for nothing.
+    pub(crate) fn info(&self, info: S::Info) -> Result<(), InfoError> {
+        let unit = Unit::new(Message::Info(info), None, u64::MAX);
+        self.urgent.try_send(unit).map_err(|error| match error {
+            mpsc::error::TrySendError::Full(_) => InfoError::Full,
+            mpsc::error::TrySendError::Closed(_) => InfoError::NotRunning,
         })
     }
 }
 
+async fn hand_over<S: Server>(to: mpsc::Sender<Unit<S>>, mut unit: Unit<S>) -> Done {
+    let (done, outcome) = oneshot::channel();
+    unit.done = Some(done);
+    // The sender is dropped with this: an inbox that is dropped takes its units with it.
+    let sent = to.send(unit).await;
+    drop(to);
+    if sent.is_err() {
+        return Err(Refused::NotHandled);
+    }
+    outcome.await.unwrap_or_else(|_| {
+        // The process's task was ended from outside, perhaps in the middle of a commit.
+        let unknown = dgen_backend::Error::CommitUnknown {
+            reason: "the process that took the message was ended".to_owned(),
+        };
+        Err(Refused::Failed(Failure::Transaction(unknown)))
+    })
+}
+
 impl<S: Server> Clone for Mailbox<S> {
     fn clone(&self) -> Self {
-        Self(self.0.clone())
+        Self {
+            units: self.units.clone(),
+            urgent: self.urgent.clone(),
+        }
+    }
+}
+
+impl Refused {
+    pub(crate) fn encode(what: &'static str, error: &dyn std::error::Error) -> Self {
+        Self::Failed(Failure::Encode {
+            what,
+            reason: error.to_string(),
+        })
     }
 }
 
 impl<S: Server> Unit<S> {
+    pub(crate) fn new(message: Message<S>, id: Option<String>, until_millis: u64) -> Self {
+        Self {
+            message,
+            id,
+            until_millis,
+            seen_at: None,
+            done: None,
+        }
+    }
+
+    /// The id of one of its messages.
+    pub(crate) fn id_of(&self, index: u32) -> Option<MessageId> {
+        let id = self.id.clone()?;
+        Some(MessageId { id, index })
+    }
+
+    /// The ids of its messages.
+    pub(crate) fn ids(&self) -> impl Iterator<Item = MessageId> {
+        let count = match &self.message {
+            Message::Casts(casts) => casts.len(),
+            Message::Call(_) | Message::Info(_) => 1,
+        };
+        (0..).take(count).filter_map(|index| self.id_of(index))
+    }
+
     /// Whether nobody waits for it any more.
     pub(crate) fn is_abandoned(&self) -> bool {
-        self.done.is_closed()
+        self.done.as_ref().is_some_and(oneshot::Sender::is_closed)
     }
 
     /// The queue was looked at, at `version`.
@@ -90,7 +167,13 @@ impl<S: Server> Unit<S> {
     }
 
     pub(crate) fn finish(self, done: Done) {
-        // Whoever sent it may be gone.
-        let _ = self.done.send(done);
+        match (self.done, done) {
+            // Whoever sent it may be gone.
+            (Some(sender), done) => drop(sender.send(done)),
+            (None, Err(Refused::Failed(failure))) => {
+                tracing::error!(%failure, "an info message had no effect");
+            }
+            (None, _) => {}
+        }
     }
 }

@@ -1,11 +1,13 @@
 //! Messages, as handlers get them and as the queue holds them.
 
+use std::time::SystemTime;
+
 use bytes::Bytes;
 use dgen_codec::{PlainError, from_plain, to_plain};
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 
-use crate::Server;
+use crate::{Server, clock};
 
 /// A message to a server of type `S`. Takes effect as a whole, or not at all.
 #[derive(Clone)]
@@ -13,10 +15,12 @@ pub(crate) enum Message<S: Server> {
     Call(S::Call),
     /// One, or those of a batch.
     Casts(Vec<S::Cast>),
+    /// Local, and never stored.
+    Info(S::Info),
 }
 
-/// Whose call it is: where the reply goes.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// Whose call it is: where the reply goes, below the keys of the server that was called.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub(crate) struct From {
     /// The caller's OS process.
     #[serde(with = "serde_bytes")]
@@ -25,47 +29,103 @@ pub(crate) struct From {
     pub(crate) call: u64,
 }
 
+/// The caller's own name for a message: it takes effect once (SPEC T3).
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub(crate) struct MessageId {
+    pub(crate) id: String,
+    /// Which message of its batch.
+    #[serde(default)]
+    pub(crate) index: u32,
+}
+
 /// A message in the queue. docs/wire-format.md describes it.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Envelope {
-    kind: Kind,
+    pub(crate) kind: Kind,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) from: Option<From>,
-    body: ByteBuf,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) id: Option<MessageId>,
+    /// When the timer that sent it was due, in milliseconds since 1970.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) due: Option<u64>,
+    pub(crate) body: ByteBuf,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-enum Kind {
+pub(crate) enum Kind {
     Call,
     Cast,
 }
 
 impl Envelope {
-    /// The queue's bytes for a call.
-    pub(crate) fn call<S: Server>(call: &S::Call, from: From) -> Result<Bytes, PlainError> {
-        encode(Kind::Call, Some(from), call)
+    pub(crate) fn call<S: Server>(
+        call: &S::Call,
+        from: Option<From>,
+        id: Option<MessageId>,
+    ) -> Result<Self, PlainError> {
+        Ok(Self {
+            from,
+            id,
+            ..Self::new(Kind::Call, to_plain(call)?)
+        })
     }
 
-    /// The queue's bytes for a cast.
-    pub(crate) fn cast<S: Server>(cast: &S::Cast) -> Result<Bytes, PlainError> {
-        encode(Kind::Cast, None, cast)
+    pub(crate) fn cast<S: Server>(
+        cast: &S::Cast,
+        id: Option<MessageId>,
+    ) -> Result<Self, PlainError> {
+        Ok(Self {
+            id,
+            ..Self::new(Kind::Cast, to_plain(cast)?)
+        })
     }
 
-    /// The message of the queue's bytes.
-    pub(crate) fn decode<S: Server>(bytes: &[u8]) -> Result<(Message<S>, Option<From>), String> {
-        let envelope: Self = from_plain(bytes).map_err(|error| error.to_string())?;
-        let message = match envelope.kind {
-            Kind::Call => from_plain(&envelope.body).map(Message::Call),
-            Kind::Cast => from_plain(&envelope.body).map(|cast| Message::Casts(vec![cast])),
-        };
-        message
-            .map(|message| (message, envelope.from))
-            .map_err(|error| error.to_string())
+    /// Those of a batch: each with the batch's id, and its place in it.
+    pub(crate) fn casts<S: Server>(
+        casts: &[S::Cast],
+        id: Option<&str>,
+    ) -> Result<Vec<Self>, PlainError> {
+        casts
+            .iter()
+            .zip(0..)
+            .map(|(cast, index)| {
+                let id = id.map(str::to_owned);
+                Self::cast::<S>(cast, id.map(|id| MessageId { id, index }))
+            })
+            .collect()
     }
-}
 
-fn encode(kind: Kind, from: Option<From>, message: &impl Serialize) -> Result<Bytes, PlainError> {
-    let body = ByteBuf::from(to_plain(message)?);
-    Ok(to_plain(&Envelope { kind, from, body })?.into())
+    pub(crate) fn new(kind: Kind, body: Vec<u8>) -> Self {
+        Self {
+            kind,
+            from: None,
+            id: None,
+            due: None,
+            body: ByteBuf::from(body),
+        }
+    }
+
+    /// The queue's bytes.
+    pub(crate) fn to_bytes(&self) -> Result<Bytes, PlainError> {
+        Ok(to_plain(self)?.into())
+    }
+
+    /// The envelope of the queue's bytes, whatever its body.
+    pub(crate) fn from_bytes(bytes: &[u8]) -> Result<Self, PlainError> {
+        from_plain(bytes)
+    }
+
+    /// The message in it.
+    pub(crate) fn message<S: Server>(&self) -> Result<Message<S>, PlainError> {
+        match self.kind {
+            Kind::Call => from_plain(&self.body).map(Message::Call),
+            Kind::Cast => from_plain(&self.body).map(|cast| Message::Casts(vec![cast])),
+        }
+    }
+
+    pub(crate) fn due_at(&self) -> Option<SystemTime> {
+        self.due.map(clock::from_millis)
+    }
 }

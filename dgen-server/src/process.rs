@@ -1,167 +1,199 @@
 //! A process that consumes: it takes messages from its mailbox and from the queue, attempt by
-//! attempt, until it is told to stop.
+//! attempt, until it is told to end.
 
 use std::{
     future::{Future, poll_fn},
-    pin::Pin,
+    pin::{Pin, pin},
     sync::Arc,
-    task::{Context, Poll},
-    time::Duration,
+    task::Poll,
+    time::{Duration, Instant},
 };
 
-use dgen_backend::{Error, Watch};
+use dgen_backend::Error;
 
 use crate::{
     Failure, Server, StopReason,
     address::Address,
-    attempt::{Attempt, AttemptError, Attempted, Cached, Remedy},
-    control::Control,
-    decision::ANSWER_SIZE_MAX_BYTES,
+    attempt::{Attempt, Attempted, Batch},
+    batch_size::{BATCH_MAX, BatchSize},
+    blame::{Blamed, blame},
+    clock,
+    control::{Control, Request},
+    decision::{ANSWER_SIZE_MAX_BYTES, Stuck},
+    error::text,
     handling::shielded,
+    hold::{Hold, Seen, backoff},
+    lock::Acquired,
+    locked_work::{self, LockedTask},
     mailbox::{Inbox, Refused, Unit},
     progress::Progress,
     registry::Registration,
+    remedy::{AttemptError, Remedy},
+    state::Cached,
+    urgent,
+    waking::{Waking, Watched},
 };
-
-/// At most so many messages share one transaction.
-const BATCH_MAX: usize = 1_000;
-
-/// How long a process waits before it looks again at a message that it could not handle, the first
-/// time and at most.
-const STUCK_WAIT_INITIAL: Duration = Duration::from_millis(50);
-const STUCK_WAIT_MAX: Duration = Duration::from_secs(10);
 
 /// The shortest poll interval, so that 0 is no busy loop.
 const POLL_INTERVAL_MIN: Duration = Duration::from_millis(1);
 
 pub(crate) struct Process<S: Server> {
-    pub(crate) address: Arc<Address>,
-    pub(crate) initial: S,
-    pub(crate) cached: Option<Arc<Cached<S>>>,
-    pub(crate) keeps_cache: bool,
-    pub(crate) poll_interval: Duration,
-    pub(crate) inbox: Inbox<S>,
-    pub(crate) control: Control,
-    /// Takes the process out of the registry when it ends.
-    pub(crate) registration: Registration,
+    address: Arc<Address>,
+    cached: Option<Arc<Cached<S>>>,
+    inbox: Inbox<S>,
+    /// Where priority and info messages come.
+    urgent_inbox: Inbox<S>,
+    control: Control,
+    /// Keeps the process in the registry: whoever finds it there sends to it.
+    registration: Option<Registration>,
     /// At most so many messages in an attempt, for now: fewer after one was too large.
-    pub(crate) batch: Batch,
+    batch_size: BatchSize,
     /// The longest answer that is stored, for now: none after one was too much for its transaction.
-    pub(crate) answer_size_max_bytes: usize,
+    answer_size_max_bytes: usize,
     /// Taken from the mailbox, and waiting.
-    pub(crate) units: Vec<Unit<S>>,
-}
-
-/// How many messages share a transaction: fewer after one was too much, more again after each that
-/// was not.
-pub(crate) struct Batch(usize);
-
-/// What a process waits for while it has nothing to do.
-enum Waking {
-    /// A push to the queue, or the next poll.
-    Watch(Watch, Timer),
-    /// The next poll, or the next look at a message that could not be handled.
-    Timer(Timer),
-    /// Nothing: the queue is not empty.
-    Now,
-}
-
-type Timer = Pin<Box<dyn Future<Output = ()> + Send>>;
-
-enum Woken {
-    Work,
-    Queue,
-    Stop,
+    units: Vec<Unit<S>>,
+    urgent_units: Vec<Unit<S>>,
+    /// The hold that was seen last.
+    seen: Option<Seen>,
+    /// Since when the server is locked, as this process sees it.
+    locked_since: Option<Instant>,
+    /// When the next timer is due.
+    next_due_millis: Option<u64>,
+    /// The work that this process does under the lock.
+    locked: Option<LockedTask>,
+    /// How often in a row nothing could be done.
+    failures: u32,
 }
 
 /// How a round of attempts ended.
 enum Rest {
     /// The queue was found empty, and nothing waits.
     Idle,
-    /// The first message can't be handled, or nothing can.
+    /// The server is locked, or its first message waits.
+    Held(Hold),
+    /// Nothing can be done for now.
     Stuck,
     Stop(StopReason),
 }
 
 impl<S: Server> Process<S> {
-    /// Runs until it is stopped; tells the reason to whoever watches.
+    pub(crate) fn new(
+        address: Arc<Address>,
+        cached: Option<Arc<Cached<S>>>,
+        (inbox, urgent_inbox): (Inbox<S>, Inbox<S>),
+        control: Control,
+        registration: Registration,
+    ) -> Self {
+        Self {
+            address,
+            cached,
+            inbox,
+            urgent_inbox,
+            control,
+            registration: Some(registration),
+            batch_size: BatchSize::default(),
+            answer_size_max_bytes: ANSWER_SIZE_MAX_BYTES,
+            units: Vec::new(),
+            urgent_units: Vec::new(),
+            seen: None,
+            locked_since: None,
+            next_due_millis: None,
+            locked: None,
+            failures: 0,
+        }
+    }
+
+    /// Runs until it is told to end; tells the reason to whoever watches.
     pub(crate) async fn run(mut self) {
         let reason = self.consume().await;
         tracing::debug!(server = %self.address, %reason, "process ended");
+        // Out of the registry first: whoever comes now goes to the queue.
+        self.take_no_more();
         let Self {
             address,
-            initial,
             cached,
             mut inbox,
+            mut urgent_inbox,
             control,
-            registration,
             units,
+            urgent_units,
+            locked,
             ..
         } = self;
-        // Out of the registry first: whoever comes now goes to the queue.
-        drop(registration);
-        inbox.close();
-        for unit in units {
+        for unit in units.into_iter().chain(urgent_units) {
             unit.finish(Err(Refused::NotHandled));
         }
         // Also for those who are just putting a unit in.
-        while let Some(unit) = inbox.recv().await {
-            unit.finish(Err(Refused::NotHandled));
+        for inbox in [&mut inbox, &mut urgent_inbox] {
+            while let Some(unit) = inbox.recv().await {
+                unit.finish(Err(Refused::NotHandled));
+            }
+        }
+        if let Some(locked) = locked {
+            locked.cancel().await;
         }
         // Whoever waited for the end may close the store at once.
-        drop((address, initial, cached));
+        drop((address, cached));
         control.ended(reason);
     }
 
     async fn consume(&mut self) -> StopReason {
-        let mut stuck_wait = STUCK_WAIT_INITIAL;
         // The queue may hold messages from before this process.
-        let mut rest = self.work().await;
-        let mut waking = Waking::Now;
+        let mut waking = Waking::now();
         loop {
+            let rest = self.work().await;
+            let so_far = self.control.requested();
             waking = match rest {
                 Rest::Stop(reason) => return reason,
-                Rest::Idle => {
-                    stuck_wait = STUCK_WAIT_INITIAL;
-                    match waking {
-                        // A watch that has not fired yet goes on: an inline call costs none.
-                        Waking::Watch(..) => waking,
-                        Waking::Timer(_) | Waking::Now => self.watch().await,
+                Rest::Idle | Rest::Held(_) if so_far == Request::Finish => {
+                    if self.locked.is_none() {
+                        return StopReason::Shutdown;
                     }
+                    Waking::after(self.address.tenant.env(), self.poll_interval())
                 }
+                Rest::Idle => self.wait_for_push(waking).await,
+                Rest::Held(hold) => self.wait_for_hold(&hold).await,
                 Rest::Stuck => {
-                    let wait = stuck_wait;
-                    stuck_wait = STUCK_WAIT_MAX.min(stuck_wait * 2);
-                    Waking::Timer(self.address.tenant.env().sleep(wait))
+                    self.failures = self.failures.saturating_add(1);
+                    Waking::after(self.address.tenant.env(), backoff(self.failures))
                 }
             };
-            rest = match self.wait(&mut waking).await {
-                Woken::Stop => Rest::Stop(StopReason::Requested),
-                Woken::Work => self.work().await,
-                Woken::Queue => {
-                    waking = Waking::Now;
-                    self.work().await
-                }
-            };
+            if let Some(reason) = self.wait(&mut waking, so_far).await {
+                return reason;
+            }
         }
     }
 
     /// Attempts until nothing waits, here or in the queue, or nothing can be done.
     async fn work(&mut self) -> Rest {
         loop {
-            while self.units.len() < BATCH_MAX
-                && let Ok(unit) = self.inbox.try_recv()
-            {
-                self.units.push(unit);
+            match self.control.requested() {
+                Request::None => {}
+                Request::Finish => self.take_no_more(),
+                Request::Stop => return Rest::Stop(StopReason::Requested),
+                Request::Kill => return Rest::Stop(StopReason::Killed),
             }
-            self.units.retain(|unit| !unit.is_abandoned());
-            if self.control.is_stop_requested() {
-                return Rest::Stop(StopReason::Requested);
+            self.receive();
+            if let Some(reason) = self.handle_urgent().await {
+                return Rest::Stop(reason);
+            }
+            if self.registration.is_none() && self.units.is_empty() {
+                // It finishes what it has, and takes nothing from the queue any more.
+                return Rest::Idle;
             }
             let progress = Progress::default();
+            let begun = self.address.tenant.env().now();
             let rest = match self.attempt(&progress).await {
-                Ok(attempted) => self.committed(attempted).await,
-                Err(error) => self.failed(error, progress),
+                Ok(Attempted::Handled(batch)) => self.committed(*batch, begun).await,
+                Ok(Attempted::Held(hold)) => Some(self.held(hold)),
+                Ok(Attempted::TookOver(acquired)) => {
+                    tracing::warn!(server = %self.address, fence = acquired.fence, "lock taken over");
+                    self.address.metrics().locks_taken_over.increment(1);
+                    self.work_locked(*acquired);
+                    None
+                }
+                Ok(Attempted::Killed) => Some(Rest::Stop(StopReason::Killed)),
+                Err(error) => self.failed(error, progress).await,
             };
             if let Some(rest) = rest {
                 return rest;
@@ -171,15 +203,53 @@ impl<S: Server> Process<S> {
         }
     }
 
+    /// Takes what is in the mailbox, up to a batch.
+    fn receive(&mut self) {
+        for (inbox, units) in [
+            (&mut self.inbox, &mut self.units),
+            (&mut self.urgent_inbox, &mut self.urgent_units),
+        ] {
+            while units.len() < BATCH_MAX
+                && let Ok(unit) = inbox.try_recv()
+            {
+                units.push(unit);
+            }
+            units.retain(|unit| !unit.is_abandoned());
+        }
+    }
+
+    /// Out of the registry: whoever comes now goes to the queue. What is in the mailbox stays.
+    fn take_no_more(&mut self) {
+        self.registration = None;
+        self.inbox.close();
+        self.urgent_inbox.close();
+    }
+
+    /// Handles priority and info messages, each in a transaction of its own.
+    async fn handle_urgent(&mut self) -> Option<StopReason> {
+        for unit in std::mem::take(&mut self.urgent_units) {
+            let urgent = urgent::handle(&self.address, self.cached.as_ref(), &unit).await;
+            self.cached = urgent.cached.filter(|_| self.address.options.cache);
+            if let Some(acquired) = urgent.lock {
+                self.work_locked(acquired);
+            }
+            unit.finish(urgent.done);
+            if let Some(reason) = urgent.stop {
+                // What is left of them is refused: they are handled elsewhere.
+                return Some(StopReason::Handler(reason));
+            }
+        }
+        None
+    }
+
     async fn attempt(&self, progress: &Progress) -> Result<Attempted<S>, AttemptError> {
-        let address = &*self.address;
-        let attempts = address.tenant.transact(|tx| {
+        let attempts = self.address.tenant.transact(|tx| {
             let attempt = Attempt {
-                address,
-                initial: &self.initial,
-                cached: self.cached.clone(),
+                address: &self.address,
+                cached: self.cached.as_ref(),
                 units: &self.units,
-                batch_max: self.batch.0,
+                seen: self.seen,
+                batch_max: self.batch_size.get(),
                 answer_size_max_bytes: self.answer_size_max_bytes,
                 progress,
             };
@@ -191,38 +261,73 @@ impl<S: Server> Process<S> {
     }
 
     /// Acts on what was committed; the rest if nothing is left to do.
-    async fn committed(&mut self, attempted: Attempted<S>) -> Option<Rest> {
-        self.batch.grow();
+    async fn committed(&mut self, batch: Batch<S>, begun: Instant) -> Option<Rest> {
+        let address = Arc::clone(&self.address);
+        self.meter(&batch, begun);
+        self.batch_size.grow();
         self.answer_size_max_bytes = ANSWER_SIZE_MAX_BYTES;
-        for (from, answer) in attempted.local_answers {
-            self.address.registry.answer(&from, answer);
-        }
-        self.cached = attempted
-            .state
-            .into_cached()
-            .await
-            .filter(|_| self.keeps_cache);
-        let done = self.units.drain(..attempted.units.len());
-        for (unit, done) in done.zip(attempted.units) {
+        self.seen = None;
+        self.failures = 0;
+        self.next_due_millis = batch.next_due_millis;
+        let (cached, done, lock, stop) = batch.done.committed(&address).await;
+        let acquired = lock.and_then(|lock| urgent::acquired(lock, &cached));
+        self.cached = Some(cached).filter(|_| address.options.cache);
+        let handled = self.units.drain(..done.len());
+        for (unit, done) in handled.zip(done) {
             unit.finish(done);
         }
         for unit in &mut self.units {
-            unit.see(attempted.version);
+            unit.see(batch.version);
         }
-        if let Some(reason) = attempted.stop {
+        if let Some(acquired) = acquired {
+            self.work_locked(acquired);
+        }
+        if let Some(reason) = stop {
             return Some(Rest::Stop(StopReason::Handler(reason)));
         }
-        if let Some(stuck) = attempted.stuck {
-            tracing::warn!(server = %self.address, %stuck, "the queue's first message waits");
-            return Some(Rest::Stuck);
+        if let Some(stuck) = batch.stuck {
+            return self.blame(&stuck).await;
         }
-        let is_all_done = self.units.is_empty() && !attempted.has_more;
+        let is_all_done = self.units.is_empty() && !batch.has_more;
         is_all_done.then_some(Rest::Idle)
+    }
+
+    /// The server is locked, or its first message waits: what came here waits in the queue.
+    fn held(&mut self, hold: Hold) -> Rest {
+        let now = self.address.tenant.env().now();
+        self.seen = Some(Seen::again(self.seen, &hold, now));
+        if matches!(hold, Hold::Locked(_)) {
+            self.locked_since.get_or_insert(now);
+        }
+        for unit in self.units.drain(..) {
+            unit.finish(Err(Refused::NotHandled));
+        }
+        Rest::Held(hold)
+    }
+
+    /// The first message of the queue can't be handled: none if there is a next one to attempt.
+    async fn blame(&mut self, stuck: &Stuck) -> Option<Rest> {
+        tracing::warn!(server = %self.address, failure = text(&stuck.failure), "the queue's first message failed");
+        self.address.metrics().failures.increment(1);
+        match blame(&self.address, stuck).await {
+            Ok(Blamed::Held(hold)) => Some(self.held(hold)),
+            Ok(Blamed::Dead(answers)) => {
+                for (from, answer) in answers {
+                    self.address.registry.answer(&from, answer);
+                }
+                None
+            }
+            Ok(Blamed::Gone) => None,
+            Err(error) => {
+                tracing::warn!(server = %self.address, error = text(&error), "a failure was not counted");
+                Some(Rest::Stuck)
+            }
+        }
     }
 
     /// Decides what to do about an attempt that was not committed, or may not have been; none if it
     /// is to attempt again.
-    fn failed(&mut self, error: AttemptError, progress: Progress) -> Option<Rest> {
+    async fn failed(&mut self, error: AttemptError, progress: Progress) -> Option<Rest> {
         self.cached = None;
         tracing::debug!(server = %self.address, error = text(&error), "attempt failed");
         if progress.maybe_executed() || error.remedy() == Remedy::Unknown {
@@ -234,9 +339,9 @@ impl<S: Server> Process<S> {
             remedy => remedy,
         };
         let is_smaller = match remedy {
-            Remedy::Fewer if progress.handled() > 1 => self.batch.halve(),
-            Remedy::Fewer => self.batch.single(),
-            Remedy::Single => self.batch.single(),
+            Remedy::Fewer if progress.handled() > 1 => self.batch_size.halve(),
+            Remedy::Fewer => self.batch_size.single(),
+            Remedy::Single => self.batch_size.single(),
             Remedy::Again | Remedy::Unknown | Remedy::None => false,
         };
         if is_smaller {
@@ -249,27 +354,28 @@ impl<S: Server> Process<S> {
             return None;
         }
         let failure = error.into_failure(&self.address);
-        if progress.handled_units() > 0 && matches!(remedy, Remedy::Fewer | Remedy::Single) {
-            // It was alone, and the queue was empty.
-            let unit = self.units.remove(0);
-            let refused = unit.message.refusal(failure);
-            unit.finish(Err(refused));
+        let is_messages = matches!(remedy, Remedy::Fewer | Remedy::Single);
+        if is_messages && progress.handled_units() > 0 {
+            // It was alone, and the queue was empty: it is tried again from there.
+            self.units.remove(0).finish(Err(Refused::NotHandled));
             return None;
+        }
+        if is_messages && let Some(stamp) = progress.into_head() {
+            let is_unknown = false;
+            return self
+                .blame(&Stuck {
+                    stamp,
+                    is_unknown,
+                    failure,
+                })
+                .await;
         }
         tracing::warn!(server = %self.address, error = text(&failure), "nothing can be handled");
         if matches!(failure, Failure::Transaction(Error::Closed { .. })) {
             return Some(Rest::Stop(StopReason::Failed(text(&failure))));
         }
-        let failure = match (remedy, progress.into_head()) {
-            (Remedy::Fewer | Remedy::Single, Some(key)) => Failure::Stuck {
-                key,
-                reason: text(&failure),
-            },
-            _ => failure,
-        };
         for unit in self.units.drain(..) {
-            let refused = unit.message.refusal(failure.clone());
-            unit.finish(Err(refused));
+            unit.finish(Err(Refused::Failed(failure.clone())));
         }
         Some(Rest::Stuck)
     }
@@ -290,107 +396,126 @@ impl<S: Server> Process<S> {
         Rest::Stuck
     }
 
-    /// A watch on the queue, set in a transaction of its own since it counts as a read.
-    async fn watch(&self) -> Waking {
-        let queue = self.address.keys.queue();
-        let tenant = &self.address.tenant;
-        let watch = tenant
-            .transact(|tx| {
-                let queue = queue.clone();
-                async move { queue.watch_if_empty(&tx).await }
-            })
-            .await;
-        let poll = tenant
-            .env()
-            .sleep(self.poll_interval.max(POLL_INTERVAL_MIN));
-        match watch {
-            Ok(Some(watch)) => Waking::Watch(watch, poll),
-            Ok(None) => Waking::Now,
+    /// The lock was taken here: its work begins.
+    fn work_locked(&mut self, acquired: Acquired<S>) {
+        match locked_work::spawn(&self.address, acquired) {
+            // An earlier one has lost its lock, and is dropped.
+            Ok(task) => self.locked = Some(task),
             Err(error) => {
-                tracing::debug!(server = %self.address, %error, "no watch; polling instead");
-                Waking::Timer(poll)
+                tracing::warn!(server = %self.address, %error, "locked work waits for its lease to end");
             }
         }
     }
 
-    /// Waits for something to do.
-    async fn wait(&mut self, waking: &mut Waking) -> Woken {
+    /// What wakes a process that has nothing to do: a push, a timer that is due, the next poll.
+    async fn wait_for_push(&self, waking: Waking) -> Waking {
+        let (address, env) = (&self.address, self.address.tenant.env());
+        let wait = self.next_due_millis.map_or(Duration::MAX, |due_millis| {
+            let due = clock::from_millis(due_millis).duration_since(env.wall_clock());
+            due.unwrap_or_default()
+        });
+        let wait = wait.min(self.poll_interval());
+        // One that has not fired yet goes on: an inline call costs none.
+        if let Some(watch) = waking.into_watch(Watched::Queue) {
+            return Waking::watching(Watched::Queue, watch, env, wait);
+        }
+        // In a transaction of its own, since it counts as a read.
+        let queue = address.keys.queue();
+        let watch = address.tenant.transact(|tx| {
+            let queue = queue.clone();
+            async move { queue.watch_if_empty(&tx).await }
+        });
+        match watch.await {
+            Ok(Some(watch)) => Waking::watching(Watched::Queue, watch, env, wait),
+            Ok(None) => Waking::now(),
+            Err(error) => {
+                tracing::debug!(server = %address, %error, "no watch; polling instead");
+                Waking::after(env, wait)
+            }
+        }
+    }
+
+    /// What wakes a process whose server is held: the end of that.
+    async fn wait_for_hold(&self, hold: &Hold) -> Waking {
+        let (address, env) = (&self.address, self.address.tenant.env());
+        let wait = self.seen.map(|seen| seen.wait(hold, env.now()));
+        let wait = match wait.unwrap_or_default() {
+            // It may be acted on, and was not: by another version, then.
+            Duration::ZERO => self.poll_interval(),
+            wait => wait.min(self.poll_interval()),
+        };
+        if matches!(hold, Hold::Failing(_)) {
+            return Waking::after(env, wait);
+        }
+        let watch = address.tenant.transact(|tx| async move {
+            let bytes = tx.get(address.keys.hold()).await?;
+            let now = bytes.map(|bytes| Hold::from_bytes(&bytes)).transpose()?;
+            if now.as_ref() == Some(hold) {
+                return Ok::<_, AttemptError>(Some(tx.watch(address.keys.hold())?));
+            }
+            Ok(None)
+        });
+        match watch.await {
+            Ok(Some(watch)) => Waking::watching(Watched::Hold, watch, env, wait),
+            Ok(None) => Waking::now(),
+            Err(_) => Waking::after(env, wait),
+        }
+    }
+
+    /// Waits for something to do; the reason to end if locked work gives one.
+    async fn wait(&mut self, waking: &mut Waking, so_far: Request) -> Option<StopReason> {
         let Self {
             inbox,
+            urgent_inbox,
             control,
             units,
+            urgent_units,
+            locked,
             ..
         } = self;
-        let mut stop = std::pin::pin!(control.stop_requested());
+        let mut requested = pin!(control.more_requested(so_far));
         poll_fn(|cx| {
-            if stop.as_mut().poll(cx).is_ready() {
-                return Poll::Ready(Woken::Stop);
+            if requested.as_mut().poll(cx).is_ready() {
+                return Poll::Ready(None);
             }
-            if let Poll::Ready(received) = inbox.poll_recv_many(cx, units, BATCH_MAX)
-                && received > 0
+            for (inbox, units) in [
+                (&mut *inbox, &mut *units),
+                (&mut *urgent_inbox, &mut *urgent_units),
+            ] {
+                if let Poll::Ready(received) = inbox.poll_recv_many(cx, units, BATCH_MAX)
+                    && received > 0
+                {
+                    return Poll::Ready(None);
+                }
+            }
+            if let Some(task) = locked
+                && let Poll::Ready(stop) = Pin::new(&mut task.ended).poll(cx)
             {
-                return Poll::Ready(Woken::Work);
+                *locked = None;
+                let stop = stop.ok().flatten();
+                return Poll::Ready(stop.map(StopReason::Handler));
             }
-            waking.poll(cx).map(|()| Woken::Queue)
+            waking.poll(cx).map(|()| None)
         })
         .await
     }
-}
 
-impl Waking {
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        match self {
-            Self::Now => Poll::Ready(()),
-            Self::Timer(timer) => timer.as_mut().poll(cx),
-            Self::Watch(watch, poll) => match Pin::new(watch).poll(cx) {
-                Poll::Ready(Ok(())) => Poll::Ready(()),
-                // It says nothing, and would say so again: poll.
-                Poll::Ready(Err(_)) => {
-                    let timer = std::mem::replace(poll, Box::pin(std::future::pending()));
-                    *self = Self::Timer(timer);
-                    self.poll(cx)
-                }
-                Poll::Pending => poll.as_mut().poll(cx),
-            },
+    fn poll_interval(&self) -> Duration {
+        self.address.options.poll_interval.max(POLL_INTERVAL_MIN)
+    }
+
+    fn meter(&mut self, batch: &Batch<S>, begun: Instant) {
+        let now = self.address.tenant.env().now();
+        let metrics = self.address.metrics();
+        let handled = batch.taken + batch.done.units.len();
+        if handled > 0 {
+            metrics.messages.increment(handled as u64);
+            metrics.batch_size.record(handled as f64);
+            metrics.committed(now.saturating_duration_since(begun));
+        }
+        metrics.queue_length.set(batch.queue_length as f64);
+        if let Some(since) = self.locked_since.take() {
+            metrics.waited_for_lock(now.saturating_duration_since(since));
         }
     }
-}
-
-impl Default for Batch {
-    fn default() -> Self {
-        Self(BATCH_MAX)
-    }
-}
-
-impl Batch {
-    fn grow(&mut self) {
-        self.0 = BATCH_MAX.min(self.0 * 2);
-    }
-
-    /// Whether it got smaller.
-    fn halve(&mut self) -> bool {
-        let before = self.0;
-        self.0 = (before / 2).max(1);
-        self.0 < before
-    }
-
-    /// Whether it got smaller.
-    fn single(&mut self) -> bool {
-        std::mem::replace(&mut self.0, 1) > 1
-    }
-}
-
-/// An error with its causes.
-fn text(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        let cause_text = cause.to_string();
-        // Many errors say their cause themselves.
-        if !text.contains(&cause_text) {
-            text = format!("{text}: {cause_text}");
-        }
-        source = cause.source();
-    }
-    text
 }

@@ -9,6 +9,7 @@ use std::{
 };
 
 use dgen_backend::limits::TRANSACTION_AGE_MAX;
+use dgen_queue::Item;
 
 use crate::decision::Decision;
 
@@ -22,8 +23,8 @@ pub(crate) struct Progress {
     /// How long the last attempt's handlers took, in milliseconds.
     took_millis: AtomicU64,
     has_stored_answer: AtomicBool,
-    /// The key of the queue's first message, if the last attempt found one.
-    head: Mutex<Option<String>>,
+    /// The place of the queue's first message, if the last attempt found one.
+    head: Mutex<Option<[u8; 12]>>,
 }
 
 impl Progress {
@@ -36,18 +37,19 @@ impl Progress {
     }
 
     /// The queue was read.
-    pub(crate) fn set_head(&self, key: Option<String>) {
-        *self.head.lock().unwrap_or_else(PoisonError::into_inner) = key;
+    pub(crate) fn set_head(&self, first: Option<&Item>) {
+        let stamp = first.map(|first| *first.stamp().as_bytes());
+        *self.head.lock().unwrap_or_else(PoisonError::into_inner) = stamp;
     }
 
     /// Messages were handled, which took so long.
-    pub(crate) fn decided(&self, decision: &Decision, took: Duration) {
+    pub(crate) fn decided<S>(&self, decision: &Decision<S>, took: Duration) {
         let units = decision.handled_units;
         self.handled_units.fetch_max(units, Ordering::Relaxed);
         self.handled
             .store(units + decision.taken, Ordering::Relaxed);
         self.has_stored_answer
-            .store(!decision.answers.is_empty(), Ordering::Relaxed);
+            .store(decision.has_answers(), Ordering::Relaxed);
         let millis = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
         self.took_millis.store(millis, Ordering::Relaxed);
     }
@@ -77,7 +79,8 @@ impl Progress {
         self.has_stored_answer.load(Ordering::Relaxed)
     }
 
-    pub(crate) fn into_head(self) -> Option<String> {
+    /// The place of the first message of the queue, if there was one.
+    pub(crate) fn into_head(self) -> Option<[u8; 12]> {
         self.head
             .into_inner()
             .unwrap_or_else(PoisonError::into_inner)

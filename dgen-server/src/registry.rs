@@ -13,7 +13,9 @@ use std::{
 use dgen_backend::Database;
 use tokio::sync::oneshot;
 
-use crate::{Server, mailbox::Mailbox, message::From, reply::Answer};
+use crate::{
+    Server, address::Address, control::Remote, mailbox::Mailbox, message::From, reply::Answer,
+};
 
 /// One for each opened database.
 #[derive(Default)]
@@ -29,6 +31,9 @@ pub(crate) struct Registry {
 struct Registered {
     number: u64,
     mailbox: Arc<dyn Any + Send + Sync>,
+    /// The server's name and id.
+    server: String,
+    remote: Remote,
 }
 
 /// A process's place in the registry. Dropping it takes the process out.
@@ -61,9 +66,11 @@ impl Registry {
 
     pub(crate) fn register<S: Server>(
         self: &Arc<Self>,
-        prefix: &[u8],
+        address: &Address,
         mailbox: Mailbox<S>,
+        remote: &Remote,
     ) -> Registration {
+        let prefix = address.keys.prefix();
         let number = self.processes_made.fetch_add(1, Ordering::Relaxed);
         let mut mailboxes = self
             .mailboxes
@@ -75,6 +82,8 @@ impl Registry {
             .push(Registered {
                 number,
                 mailbox: Arc::new(mailbox),
+                server: address.to_string(),
+                remote: remote.clone(),
             });
         Registration {
             registry: Arc::clone(self),
@@ -83,33 +92,59 @@ impl Registry {
         }
     }
 
-    /// The mailbox of a process here that consumes the server, if there is one.
-    pub(crate) fn mailbox<S: Server>(&self, prefix: &[u8]) -> Option<Mailbox<S>> {
+    /// The mailbox of a process here that consumes the server, if there is one: of the one with
+    /// number `preferred`, if that is there.
+    pub(crate) fn mailbox<S: Server>(
+        &self,
+        prefix: &[u8],
+        preferred: Option<u64>,
+    ) -> Option<Mailbox<S>> {
         let mailboxes = self
             .mailboxes
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        mailboxes
-            .get(prefix)?
+        let registered = mailboxes.get(prefix)?;
+        let own = registered
             .iter()
+            .filter(|registered| preferred == Some(registered.number));
+        own.chain(registered)
             .find_map(|registered| registered.mailbox.downcast_ref::<Mailbox<S>>())
             .cloned()
     }
 
-    /// A new call, whose reply is waited for here.
-    pub(crate) fn wait_for_call(self: &Arc<Self>) -> WaitingCall {
-        let call = self.calls_made.fetch_add(1, Ordering::Relaxed);
+    /// The processes here of servers whose keys begin with `prefix`, and the servers' names.
+    pub(crate) fn remotes(&self, prefix: &[u8]) -> Vec<(String, Remote)> {
+        let mailboxes = self
+            .mailboxes
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let below = mailboxes
+            .iter()
+            .filter(|(server, _)| server.starts_with(prefix));
+        below
+            .flat_map(|(_, registered)| registered)
+            .map(|one| (one.server.clone(), one.remote.clone()))
+            .collect()
+    }
+
+    /// The name of a new call of this OS process.
+    pub(crate) fn new_call(&self) -> From {
+        From {
+            process: *self.process(),
+            call: self.calls_made.fetch_add(1, Ordering::Relaxed),
+        }
+    }
+
+    /// Waits here for the reply to a call.
+    pub(crate) fn wait_for_call(self: &Arc<Self>, from: From) -> WaitingCall {
         let (send, answer) = oneshot::channel();
         self.calls
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
-            .insert(call, send);
+            .insert(from.call, send);
         WaitingCall {
             registry: Arc::clone(self),
-            from: From {
-                process: *self.process(),
-                call,
-            },
+            from,
             answer,
         }
     }
@@ -134,6 +169,13 @@ impl Registry {
         if let Some(waiting) = waiting {
             let _ = waiting.send(answer);
         }
+    }
+}
+
+impl Registration {
+    /// Which process.
+    pub(crate) fn number(&self) -> u64 {
+        self.number
     }
 }
 

@@ -1,10 +1,10 @@
 //! What a user's type implements, by hand or through `#[dgen_server]`.
 
-use std::error::Error as StdError;
+use std::{error::Error as StdError, future::Future};
 
 use serde::{Serialize, de::DeserializeOwned};
 
-use crate::{Context, Reply, Tuid};
+use crate::{Context, Locked, LockedWork, Reply, Tuid};
 
 /// A durable server: its fields are the state, its handlers change it.
 ///
@@ -33,6 +33,7 @@ use crate::{Context, Reply, Tuid};
 ///     type InitError = Never;
 ///     type Call = CounterCall;
 ///     type Cast = Never;
+///     type Info = Never;
 ///
 ///     fn init((): ()) -> Result<Self, Never> {
 ///         Ok(Self::default())
@@ -76,6 +77,10 @@ pub trait Server: Clone + Serialize + DeserializeOwned + Send + Sync + 'static {
     /// The messages that are not.
     type Cast: Serialize + DeserializeOwned + Clone + Send + Sync + 'static;
 
+    /// Local messages, which are not stored; [`Never`](crate::Never) if there are none. A clone is
+    /// handled at each attempt.
+    type Info: Clone + Send + Sync + 'static;
+
     /// The state of a server that has none yet. Called at every start, before the store is looked
     /// at; a state that exists wins over what this returns.
     ///
@@ -96,4 +101,37 @@ pub trait Server: Clone + Serialize + DeserializeOwned + Send + Sync + 'static {
 
     /// Handles `cast`.
     fn handle_cast(&mut self, cast: Self::Cast, cx: &mut Context<Self>);
+
+    /// Handles `info`, in a transaction of its own that skips the queue and ignores the lock. It is
+    /// not durable: if the transaction fails, or the process ends, it is gone. Default: does nothing.
+    fn handle_info(&mut self, info: Self::Info, cx: &mut Context<Self>) {
+        let _ = (info, cx);
+    }
+
+    /// Does the work of a message whose handler called [`Context::lock`]: outside of any transaction,
+    /// and as long as it likes.
+    ///
+    /// `self` is a copy of the state. What the work changes in it is committed with the reply and with
+    /// what `cx` is told to do, all of it or nothing, and only if the lock is still held then. Fields
+    /// and list items that priority or info messages changed meanwhile keep their change, unless the
+    /// work has changed the same ones ([`dgen_codec::merge`]). On [`Reply::err`] the state stays as it
+    /// is.
+    ///
+    /// If the process dies, another takes the lock over when its lease has ended, and does the work
+    /// again: so it may run more than once, and what it does outside is to bear that.
+    /// [`Locked::fence`] helps. A panic is tried again, up to
+    /// [`max_attempts`](crate::StartOptions::max_attempts) times; then the message is a dead letter.
+    /// Default: gives no reply.
+    ///
+    /// # Cancel safety
+    /// The work is dropped at an `.await` if the process is stopped or loses the lock. It is then done
+    /// again from its beginning.
+    fn handle_locked(
+        &mut self,
+        work: LockedWork<Self>,
+        cx: &mut Locked<Self>,
+    ) -> impl Future<Output = Reply> + Send {
+        let _ = (work, cx);
+        async { Reply::later() }
+    }
 }

@@ -3,66 +3,71 @@
 use std::sync::Arc;
 
 use crate::{
-    Server, StartError, StartOptions,
+    Server, StartError,
     address::Address,
-    attempt::{AttemptError, Cached, NewState, load, write_state},
     control::{Remote, control},
-    decision::ANSWER_SIZE_MAX_BYTES,
+    handling::shielded,
     mailbox::mailbox,
-    process::{Batch, Process},
+    process::Process,
+    remedy::AttemptError,
+    state::{self, Cached, NewState},
 };
 
-/// Starts the server at `address`; returns the remote of its process, if it is to consume.
+/// Where a started process is reached.
+#[derive(Debug, Clone)]
+pub(crate) struct Started {
+    pub(crate) remote: Remote,
+    /// Its number in the registry.
+    pub(crate) number: u64,
+}
+
+/// Starts the server at `address`; returns where its process is reached, if it is to consume.
 pub(crate) async fn start<S: Server>(
     address: &Arc<Address>,
     args: S::Args,
-    options: &StartOptions,
-) -> Result<Option<Remote>, StartError<S::InitError>> {
+) -> Result<Option<Started>, StartError<S::InitError>> {
     let initial = S::init(args).map_err(StartError::Init)?;
-    let cached = store_initial(address, &initial, options.reset)
+    let options = &address.options;
+    let cached = shielded(store_initial(address, &initial, options.reset))
         .await
+        .unwrap_or_else(|panic| Err(AttemptError::Panicked(panic)))
         .map_err(|error| error.into_failure(address))?;
     if !options.consume {
         return Ok(None);
     }
-    let (sender, inbox) = mailbox();
+    let (mailbox, inbox, urgent_inbox) = mailbox();
     let (control, remote) = control();
-    let registration = address.registry.register(address.keys.prefix(), sender);
-    let process = Process {
-        address: Arc::clone(address),
-        initial,
-        cached: cached.filter(|_| options.cache),
-        keeps_cache: options.cache,
-        poll_interval: options.poll_interval,
-        inbox,
+    let registration = address.registry.register(address, mailbox, &remote);
+    let number = registration.number();
+    let process = Process::new(
+        Arc::clone(address),
+        Some(cached).filter(|_| options.cache),
+        (inbox, urgent_inbox),
         control,
         registration,
-        batch: Batch::default(),
-        answer_size_max_bytes: ANSWER_SIZE_MAX_BYTES,
-        units: Vec::new(),
-    };
+    );
     address
         .tenant
         .env()
         .spawn(process.run())
         .map_err(StartError::NoRuntime)?;
-    Ok(Some(remote))
+    Ok(Some(Started { remote, number }))
 }
 
 /// The state there is, or `initial`, stored.
 async fn store_initial<S: Server>(
     address: &Address,
     initial: &S,
-    reset: bool,
-) -> Result<Option<Arc<Cached<S>>>, AttemptError> {
+    is_reset: bool,
+) -> Result<Arc<Cached<S>>, AttemptError> {
     let state = address
         .tenant
         .transact(|tx| async move {
-            if !reset && let Some(cached) = load::<S>(&tx, address).await? {
-                return Ok::<_, AttemptError>(NewState::Unchanged(Some(cached)));
+            if !is_reset && let Some(cached) = state::load::<S>(&tx, address).await? {
+                return Ok::<_, AttemptError>(NewState::Unchanged(cached));
             }
-            write_state(&tx, address, None, initial.clone())
+            state::write_first(&tx, address, initial.clone())
         })
         .await?;
-    Ok(state.into_cached().await)
+    Ok(state.committed().await)
 }

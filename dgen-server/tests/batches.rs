@@ -48,6 +48,7 @@ impl Server for Slow {
     type InitError = Never;
     type Call = Step;
     type Cast = Step;
+    type Info = Never;
 
     fn init((): ()) -> Result<Self, Never> {
         Ok(Self::default())
@@ -199,6 +200,7 @@ impl Server for Touchy {
     type InitError = Never;
     type Call = u32;
     type Cast = u32;
+    type Info = Never;
 
     fn init((): ()) -> Result<Self, Never> {
         Ok(Self::default())
@@ -228,30 +230,29 @@ async fn a_state_that_cannot_be_encoded_fails_its_message_alone() {
     for (value, answer) in values.iter().zip(join_all(calls).await) {
         match answer {
             Ok(answer) => assert!(answer == *value && *value != 13),
-            Err(CallError::Failed(Failure::Panicked { message })) => {
-                assert!(*value == 13 && message.contains("thirteen"), "{message}");
+            Err(CallError::Failed(Failure::DeadLettered { error, .. })) => {
+                assert!(*value == 13 && error.contains("thirteen"), "{error}");
             }
             Err(error) => panic!("{error:?}"),
         }
     }
 }
 
-/// SPEC S12: a queued message that makes the state unencodable is named to callers; casts wait
-/// behind it, wherever they come from.
+/// SPEC S9, S12: a queued message that makes the state unencodable becomes a dead letter, and those
+/// behind it are handled.
 #[tokio::test]
-async fn a_message_that_spoils_the_state_is_named() {
+async fn a_message_that_spoils_the_state_becomes_a_dead_letter() {
     let here = tenant(dgen_local::in_memory().unwrap());
     let there = Handle::<Touchy>::client(&elsewhere(&here), ());
+    there.cast(7).await.unwrap();
     there.cast(13).await.unwrap();
     let touchy = Handle::<Touchy>::start(&here, (), ()).await.unwrap();
-    let stuck = touchy.call::<u32, Never>(0).await.unwrap_err();
-    assert!(
-        matches!(&stuck, CallError::Failed(Failure::Stuck { .. })),
-        "{stuck:?}"
-    );
-    assert!(stuck.to_string().contains("thirteen"), "{stuck}");
-    touchy.cast(1).await.unwrap();
-    assert_eq!(touchy.queue_len().await.unwrap(), 2);
+    assert_eq!(touchy.call::<u32, Never>(0).await.unwrap(), 7);
+    let letters = touchy.dead_letters().await.unwrap();
+    assert_eq!(letters.len(), 1);
+    assert!(letters[0].error.contains("thirteen"), "{letters:?}");
+    assert_eq!(letters[0].message, "13");
+    assert_eq!(letters[0].attempts, 5);
 }
 
 /// A reply of 7.9 MB and a state of 3 MB: too much for one transaction.
@@ -266,6 +267,7 @@ impl Server for Bulky {
     type InitError = Never;
     type Call = bool;
     type Cast = Never;
+    type Info = Never;
 
     fn init((): ()) -> Result<Self, Never> {
         Ok(Self::default())

@@ -120,6 +120,7 @@ impl Server for Flaky {
     type InitError = Never;
     type Call = i64;
     type Cast = Never;
+    type Info = Never;
 
     fn init((): ()) -> Result<Self, Never> {
         Ok(Self::default())

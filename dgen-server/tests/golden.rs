@@ -37,6 +37,7 @@ impl Server for Shop {
     type InitError = Never;
     type Call = Never;
     type Cast = Never;
+    type Info = Never;
 
     fn init((): ()) -> Result<Self, Never> {
         let order = |id: &str, cents| Order {

@@ -40,6 +40,7 @@ impl Server for Tally {
     type InitError = Never;
     type Call = TallyCall;
     type Cast = Never;
+    type Info = Never;
 
     fn init((): ()) -> Result<Self, Never> {
         Ok(Self::default())

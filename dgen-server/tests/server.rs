@@ -3,7 +3,7 @@
 mod support;
 
 use dgen_server::{
-    CallError, Context, Failure, Handle, Never, Reply, Server, StartOptions, StopReason,
+    CallError, Context, Failure, Handle, HeldBy, Never, Reply, Server, StartOptions, StopReason,
 };
 use futures_util::future::join_all;
 use serde::{Deserialize, Serialize};
@@ -114,55 +114,57 @@ on_each_store! {
         assert_eq!(withdraw(5).await.unwrap(), 0);
     }
 
-    /// SPEC S12: a panicking handler changes nothing, and the process survives it.
-    async fn the_process_survives_a_panic(store: Store) {
+    /// SPEC S3, S9, S12: a panicking inline call goes to the queue, is tried again, becomes a dead
+    /// letter, and its caller gets the error. It changes nothing, and the process survives it.
+    async fn a_panicking_inline_call_becomes_a_dead_letter(store: Store) {
         let counter = CounterHandle::start(&store.tenant, "demo", 5).await.unwrap();
         let panicked = counter.call::<(), Never>(CounterCall::Panic).await;
         assert!(
             matches!(
                 &panicked,
-                Err(CallError::Failed(Failure::Panicked { message })) if message == "asked to"
+                Err(CallError::Failed(Failure::DeadLettered { error, attempts: 5 }))
+                    if error.contains("asked to")
             ),
             "{panicked:?}"
         );
         assert_eq!(value(&counter).await, 5);
+        assert_eq!(counter.queue_len().await.unwrap(), 0);
+        assert_eq!(counter.dead_letters().await.unwrap()[0].message, r#""Panic""#);
     }
 
-    /// SPEC S12: a queued message that can't be handled stays, and callers are told where.
-    async fn a_stuck_queue_names_its_first_message(store: Store) {
+    /// SPEC S9: what came before a poison message is committed, it alone is tried again, and what
+    /// came behind it is handled when it is a dead letter.
+    async fn a_poison_cast_is_put_aside(store: Store) {
         let client = CounterHandle::client(&store.tenant, "demo");
         client.cast(CounterCast::Add { by: 1 }).await.unwrap();
         client.cast(CounterCast::Panic).await.unwrap();
         client.cast(CounterCast::Add { by: 1 }).await.unwrap();
         let counter = CounterHandle::start(&store.tenant, "demo", 0).await.unwrap();
-        let stuck = counter.call::<i64, Never>(CounterCall::Value).await.unwrap_err();
-        assert!(matches!(stuck, CallError::Failed(Failure::Stuck { .. })), "{stuck:?}");
-        assert!(stuck.to_string().contains("asked to"), "{stuck}");
-        assert_eq!(counter.queue_len().await.unwrap(), 2, "the first was handled, none is lost");
-        // A cast waits with them, as it would had it come from elsewhere.
-        counter.cast(CounterCast::Add { by: 1 }).await.unwrap();
-        assert_eq!(counter.queue_len().await.unwrap(), 3);
+        assert_eq!(value(&counter).await, 2);
+        let letters = counter.dead_letters().await.unwrap();
+        assert_eq!(letters.len(), 1, "{letters:?}");
+        assert!(!letters[0].is_call && letters[0].error.contains("asked to"), "{letters:?}");
     }
 
-    /// SPEC S2, S12: a cast whose handler panics is in the queue, handled inline or not.
-    async fn a_panicking_cast_is_queued(store: Store) {
-        let counter = CounterHandle::start(&store.tenant, "demo", 0).await.unwrap();
-        counter.cast(CounterCast::Panic).await.unwrap();
-        assert_eq!(counter.queue_len().await.unwrap(), 1);
-    }
-
-    /// SPEC S12, M4: a message that this build does not know stays in the queue, and callers are told
-    /// at which key.
-    async fn an_unknown_message_stays_and_is_named(store: Store) {
+    /// SPEC S12, M4: a message that this version does not know waits for a newer one; an operator
+    /// sees it.
+    async fn an_unknown_message_waits_for_a_newer_version(store: Store) {
         let newer = Handle::<Newer>::client(&store.tenant, "demo");
         newer.cast(NewerCast::Rename { to: "tea".to_owned() }).await.unwrap();
         let counter = CounterHandle::start(&store.tenant, "demo", 3).await.unwrap();
-        let stuck = counter.call::<i64, Never>(CounterCall::Value).await.unwrap_err();
-        let text = stuck.to_string();
-        assert!(matches!(stuck, CallError::Failed(Failure::Stuck { .. })), "{text}");
-        assert!(text.contains("does not decode") && text.contains("Rename"), "{text}");
-        assert!(text.contains("Counter") && text.contains("demo"), "{text}");
+        let error = loop {
+            if let Some(HeldBy::Failing { error, .. }) = counter.status().await.unwrap().hold {
+                break error;
+            }
+            tokio::task::yield_now().await;
+        };
+        assert!(error.contains("does not know") && error.contains("Rename"), "{error}");
         assert_eq!(counter.queue_len().await.unwrap(), 1, "it is not lost");
+        counter.stop().await;
+        let options = StartOptions::default().unknown_message_grace(std::time::Duration::ZERO);
+        let counter = CounterHandle::start_with(&store.tenant, "demo", 3, options).await.unwrap();
+        assert_eq!(value(&counter).await, 3);
+        assert_eq!(counter.dead_letters().await.unwrap()[0].message, r#"{"Rename": {"to": "tea"}}"#);
     }
 
     /// SPEC S4: a reply of many chunks arrives, inline and through the queue.
@@ -251,6 +253,7 @@ impl Server for Newer {
     type InitError = Never;
     type Call = Never;
     type Cast = NewerCast;
+    type Info = Never;
 
     fn init((): ()) -> Result<Self, Never> {
         Ok(Self)

@@ -46,6 +46,22 @@ pub(super) fn items(server: &Server) -> Vec<TokenStream> {
             #[allow(dead_code, clippy::too_many_arguments, clippy::used_underscore_binding)]
             impl<'handle, #params> #name<'handle, #generic_arguments> #where_clause {
                 #(#methods)*
+
+                /// All of them as one cast: to send from a handler, to enqueue in a transaction, to
+                /// give an id or a timeout.
+                #[must_use = "a cast is sent by awaiting it"]
+                #vis fn cast(self) -> #krate::Cast<'handle, #ty> {
+                    self.handle.cast_all(self.casts)
+                }
+            }
+        },
+        quote! {
+            impl<'handle, #params> ::core::convert::From<#name<'handle, #generic_arguments>>
+                for #krate::Cast<'handle, #ty> #where_clause
+            {
+                fn from(batch: #name<'handle, #generic_arguments>) -> Self {
+                    batch.cast()
+                }
             }
         },
         quote! {
@@ -60,7 +76,7 @@ pub(super) fn items(server: &Server) -> Vec<TokenStream> {
                 #types
 
                 fn into_future(self) -> Self::IntoFuture {
-                    ::core::future::IntoFuture::into_future(self.handle.cast_all(self.casts))
+                    ::core::future::IntoFuture::into_future(self.cast())
                 }
             }
         },

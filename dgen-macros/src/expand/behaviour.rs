@@ -6,7 +6,7 @@ use syn::Ident;
 use syn::spanned::Spanned;
 
 use super::messages::phantom_arm;
-use super::variant;
+use super::{locked, variant};
 use crate::model::{Argument, Call, Init, InitFunction, Message, Server, located_at};
 
 pub(super) fn item(server: &Server) -> TokenStream {
@@ -15,6 +15,7 @@ pub(super) fn item(server: &Server) -> TokenStream {
     let (impl_generics, ty_generics, where_clause) = server.generics.split_for_impl();
     let (call_ident, cast_ident) = (server.call_ident(), server.cast_ident());
     let (args, init_error) = (args_type(server), init_error_type(server));
+    let info = info_type(server);
     let init = init_body(server);
     // These may not meet the user's names, an argument called `cx` for one.
     let call = Ident::new("call", Span::mixed_site());
@@ -24,16 +25,14 @@ pub(super) fn item(server: &Server) -> TokenStream {
         .calls
         .iter()
         .map(|handler| call_arm(server, &call_ident, handler, &cx));
-    let cast_arms = server.casts.iter().map(|message| {
-        let (cfgs, pattern, run) = (
-            &message.cfgs,
-            variant(&cast_ident, message),
-            run(message, &cx),
-        );
-        quote!(#(#cfgs)* #pattern => #run)
-    });
+    let cast_arms = server
+        .casts
+        .iter()
+        .map(|message| cast_arm(server, &cast_ident, message, &cx));
     let call_phantom = phantom_arm(server, &call_ident);
     let cast_phantom = phantom_arm(server, &cast_ident);
+    let handle_info = handle_info(server);
+    let handle_locked = locked::method(server);
     quote! {
         #[allow(deprecated, unused_variables, clippy::used_underscore_binding)]
         impl #impl_generics #krate::Server for #ty #where_clause {
@@ -42,6 +41,7 @@ pub(super) fn item(server: &Server) -> TokenStream {
             type InitError = #init_error;
             type Call = #call_ident #ty_generics;
             type Cast = #cast_ident #ty_generics;
+            type Info = #info;
 
             fn init(args: Self::Args) -> ::core::result::Result<Self, Self::InitError> {
                 #init
@@ -60,8 +60,49 @@ pub(super) fn item(server: &Server) -> TokenStream {
                     #cast_phantom
                 }
             }
+
+            #handle_info
+            #handle_locked
         }
     }
+}
+
+/// Nothing, for a server without info messages: the default ignores them.
+fn handle_info(server: &Server) -> Option<TokenStream> {
+    if server.infos.is_empty() {
+        return None;
+    }
+    let krate = &server.crate_path;
+    let info_ident = server.info_ident();
+    let info = Ident::new("info", Span::mixed_site());
+    let cx = Ident::new("cx", Span::mixed_site());
+    let arms = server.infos.iter().map(|message| {
+        let (cfgs, pattern, run) = (
+            &message.cfgs,
+            variant(&info_ident, message),
+            run(message, &cx),
+        );
+        quote!(#(#cfgs)* #pattern => #run)
+    });
+    let phantom = phantom_arm(server, &info_ident);
+    Some(quote! {
+        fn handle_info(&mut self, #info: Self::Info, #cx: &mut #krate::Context<Self>) {
+            match #info {
+                #(#arms,)*
+                #phantom
+            }
+        }
+    })
+}
+
+fn info_type(server: &Server) -> TokenStream {
+    if server.infos.is_empty() {
+        let krate = &server.crate_path;
+        return quote!(#krate::Never);
+    }
+    let info = server.info_ident();
+    let (_, ty_generics, _) = server.generics.split_for_impl();
+    quote!(#info #ty_generics)
 }
 
 /// `()`, the one argument's type, or a tuple of them.
@@ -131,12 +172,33 @@ fn init_body(server: &Server) -> TokenStream {
 fn call_arm(server: &Server, enumeration: &Ident, handler: &Call, cx: &Ident) -> TokenStream {
     let krate = &server.crate_path;
     let message = &handler.message;
+    if message.is_locked {
+        let later = quote!(#krate::Reply::later());
+        return locked::lock_arm(server, enumeration, message, cx, &later);
+    }
     let (cfgs, pattern, run) = (
         &message.cfgs,
         variant(enumeration, message),
         run(message, cx),
     );
-    let reply = match &handler.error {
+    let reply = reply(server, handler, &run);
+    quote!(#(#cfgs)* #pattern => #reply)
+}
+
+fn cast_arm(server: &Server, enumeration: &Ident, message: &Message, cx: &Ident) -> TokenStream {
+    if message.is_locked {
+        return locked::lock_arm(server, enumeration, message, cx, &quote!());
+    }
+    let (cfgs, pattern) = (&message.cfgs, variant(enumeration, message));
+    let run = run(message, cx);
+    quote!(#(#cfgs)* #pattern => #run)
+}
+
+/// The reply that what a handler returns comes to.
+pub(super) fn reply(server: &Server, handler: &Call, run: &TokenStream) -> TokenStream {
+    let krate = &server.crate_path;
+    match &handler.error {
+        _ if handler.is_deferred => quote!(#krate::Reply::deferred(#run)),
         None => quote!(#krate::Reply::ok(&#run)),
         Some(_) => quote! {
             match #run {
@@ -144,13 +206,12 @@ fn call_arm(server: &Server, enumeration: &Ident, handler: &Call, cx: &Ident) ->
                 ::core::result::Result::Err(error) => #krate::Reply::err(&error),
             }
         },
-    };
-    quote!(#(#cfgs)* #pattern => #reply)
+    }
 }
 
 /// Runs the handler: `Self::increment(self, by)`, with the context where the user put it. A path
 /// and not a method call, so that no trait's method of the same name can come first.
-fn run(message: &Message, cx: &Ident) -> TokenStream {
+pub(super) fn run(message: &Message, cx: &Ident) -> TokenStream {
     let method = &message.ident;
     let mut values: Vec<&Ident> = message
         .arguments

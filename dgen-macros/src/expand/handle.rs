@@ -82,6 +82,8 @@ fn methods(server: &Server) -> TokenStream {
         format!(" [`start`](Self::start)s the `{ident}` server named `id` with `options`.");
     let client_doc =
         format!(" A handle that sends to the `{ident}` server named `id` and consumes nothing.");
+    let client_with_doc =
+        format!(" A [`client`](Self::client) of the `{ident}` server named `id`, with `options`.");
     // Rustdoc follows these to the functions that say it all.
     let path = krate.to_token_stream().to_string().replace(' ', "");
     let see_start =
@@ -95,6 +97,10 @@ fn methods(server: &Server) -> TokenStream {
         .casts
         .iter()
         .map(|message| cast_method(server, message));
+    let infos = server
+        .infos
+        .iter()
+        .map(|message| info_method(server, message));
     quote! {
         #[doc = #start_doc]
         ///
@@ -126,9 +132,19 @@ fn methods(server: &Server) -> TokenStream {
             Self(#inner::client(tenant, id))
         }
 
+        #[doc = #client_with_doc]
+        #vis fn client_with(
+            tenant: &#krate::Tenant,
+            id: impl ::core::convert::Into<#krate::Tuid>,
+            options: #krate::StartOptions,
+        ) -> Self {
+            Self(#inner::client_with(tenant, id, options))
+        }
+
         #batch
         #(#calls)*
         #(#casts)*
+        #(#infos)*
     }
 }
 
@@ -159,6 +175,7 @@ fn call_method(server: &Server, call: &Call) -> TokenStream {
         ..
     } = &call.message;
     let docs = docs::whole(server, &call.message, "call");
+    let timeout = timeout(&call.message);
     let parameters = parameters(arguments);
     let message = variant(&server.call_ident(), &call.message);
     let value = &call.value;
@@ -171,7 +188,7 @@ fn call_method(server: &Server, call: &Call) -> TokenStream {
         #(#cfgs)*
         #(#deprecated)*
         #vis fn #ident(&self, #parameters) -> #krate::Call<'_, #ty, #value, #error> {
-            self.0.call(#message)
+            self.0.call(#message) #timeout
         }
     }
 }
@@ -188,6 +205,7 @@ fn cast_method(server: &Server, message: &Message) -> TokenStream {
         ..
     } = message;
     let docs = docs::whole(server, message, "cast");
+    let timeout = timeout(message);
     let parameters = parameters(arguments);
     let message = variant(&server.cast_ident(), message);
     quote! {
@@ -195,7 +213,36 @@ fn cast_method(server: &Server, message: &Message) -> TokenStream {
         #(#cfgs)*
         #(#deprecated)*
         #vis fn #ident(&self, #parameters) -> #krate::Cast<'_, #ty> {
-            self.0.cast(#message)
+            self.0.cast(#message) #timeout
         }
     }
+}
+
+fn info_method(server: &Server, message: &Message) -> TokenStream {
+    let krate = &server.crate_path;
+    let Message {
+        ident,
+        vis,
+        cfgs,
+        deprecated,
+        arguments,
+        ..
+    } = message;
+    let docs = docs::whole(server, message, "info message");
+    let parameters = parameters(arguments);
+    let message = variant(&server.info_ident(), message);
+    quote! {
+        #docs
+        #(#cfgs)*
+        #(#deprecated)*
+        #vis fn #ident(&self, #parameters) -> ::core::result::Result<(), #krate::InfoError> {
+            self.0.info(#message)
+        }
+    }
+}
+
+/// `.timeout(..)`, for a handler that gives one.
+fn timeout(message: &Message) -> Option<TokenStream> {
+    let timeout = message.timeout.as_ref()?;
+    Some(quote!(.timeout(#timeout)))
 }

@@ -1,4 +1,4 @@
-//! The enums of calls and of casts: what is stored in the queue.
+//! The enums of calls, of casts and of infos.
 
 use proc_macro2::TokenStream;
 use quote::quote;
@@ -6,45 +6,79 @@ use syn::ext::IdentExt;
 use syn::{GenericParam, Ident, Visibility};
 
 use super::docs;
-use crate::model::{Message, Server};
+use crate::model::{Message, Server, StoredName};
 
-/// Both enums, each with a `Debug` that shows the message's name and keeps its arguments out of
-/// logs (and so asks no `Debug` of them).
-pub(super) fn items(server: &Server) -> Vec<TokenStream> {
-    let calls: Vec<&Message> = server.calls.iter().map(|call| &call.message).collect();
-    let casts: Vec<&Message> = server.casts.iter().collect();
-    let mut items = Vec::new();
-    for (name, kind, messages) in [
-        (server.call_ident(), "call", calls),
-        (server.cast_ident(), "cast", casts),
-    ] {
-        items.push(enumeration(server, &name, kind, &messages));
-        items.push(debug(server, &name, &messages));
-    }
-    items
+/// An enum, and what becomes of its values.
+struct Messages<'a> {
+    name: Ident,
+    doc: String,
+    /// Whether they reach the disk; if not, they have nothing to do with serde.
+    are_stored: bool,
+    messages: Vec<&'a Message>,
 }
 
-fn enumeration(server: &Server, name: &Ident, kind: &str, messages: &[&Message]) -> TokenStream {
+/// The enums, each with a `Debug` that shows the message's name and keeps its arguments out of
+/// logs (and so asks no `Debug` of them). Where there are no infos, there is no enum of them.
+pub(super) fn items(server: &Server) -> Vec<TokenStream> {
+    let ident = &server.ident;
+    let calls = Messages {
+        name: server.call_ident(),
+        doc: format!(" The calls of a `{ident}` server, as they are stored."),
+        are_stored: true,
+        messages: server.calls.iter().map(|call| &call.message).collect(),
+    };
+    let casts = Messages {
+        name: server.cast_ident(),
+        doc: format!(" The casts of a `{ident}` server, as they are stored."),
+        are_stored: true,
+        messages: server.casts.iter().collect(),
+    };
+    let infos = (!server.infos.is_empty()).then(|| Messages {
+        name: server.info_ident(),
+        doc: format!(" The info messages of a `{ident}` server, which are not stored."),
+        are_stored: false,
+        messages: server.infos.iter().collect(),
+    });
+    [calls, casts]
+        .into_iter()
+        .chain(infos)
+        .flat_map(|messages| [enumeration(server, &messages), debug(server, &messages)])
+        .collect()
+}
+
+fn enumeration(server: &Server, messages: &Messages<'_>) -> TokenStream {
+    let Messages {
+        name,
+        doc,
+        are_stored,
+        messages,
+    } = messages;
     let krate = &server.crate_path;
-    let serde = quote!(#krate::__private::serde);
-    let serde_path = serde.to_string().replace(' ', "");
-    let doc = format!(
-        " The {kind}s of a `{}` server, as they are stored.",
-        server.ident
-    );
     let params = &server.generics.params;
     let where_clause = &server.generics.where_clause;
-    // The bounds of the impl block are the ones that hold; serde is not to guess others.
-    let bound = (!params.is_empty()).then(|| quote!(#[serde(bound = "")]));
+    let derives = are_stored.then(|| {
+        let serde = quote!(#krate::__private::serde);
+        let serde_path = serde.to_string().replace(' ', "");
+        // The bounds of the impl block are the ones that hold; serde is not to guess others.
+        let bound = (!params.is_empty()).then(|| quote!(#[serde(bound = "")]));
+        quote! {
+            #[derive(#serde::Serialize, #serde::Deserialize)]
+            #[serde(crate = #serde_path)]
+            #bound
+        }
+    });
     // An associated type must be as visible as the type it belongs to, and a macro cannot see how
     // visible that is. So the enums are public, and out of the documentation where no handler is.
     let hidden = (!matches!(server.vis, Visibility::Public(_))).then(|| quote!(#[doc(hidden)]));
-    let variants = messages.iter().map(|message| variant(server, message));
+    let variants = messages
+        .iter()
+        .map(|message| variant(server, message, *are_stored));
     let phantom = type_parameters(server).map(|types| {
+        let skip = are_stored.then(|| quote!(#[serde(skip)]));
         quote! {
             /// Holds the type parameters; there is no value of it.
             #[doc(hidden)]
-            #[serde(skip)]
+            #skip
             __Types(::core::marker::PhantomData<fn() -> #types>, #krate::Never),
         }
     });
@@ -52,9 +86,8 @@ fn enumeration(server: &Server, name: &Ident, kind: &str, messages: &[&Message])
         #[doc = #doc]
         #hidden
         #[allow(private_interfaces, unreachable_pub, clippy::large_enum_variant)]
-        #[derive(::core::clone::Clone, #serde::Serialize, #serde::Deserialize)]
-        #[serde(crate = #serde_path)]
-        #bound
+        #[derive(::core::clone::Clone)]
+        #derives
         pub enum #name<#params> #where_clause {
             #(#variants,)*
             #phantom
@@ -62,7 +95,7 @@ fn enumeration(server: &Server, name: &Ident, kind: &str, messages: &[&Message])
     }
 }
 
-fn variant(server: &Server, message: &Message) -> TokenStream {
+fn variant(server: &Server, message: &Message, is_stored: bool) -> TokenStream {
     let Message {
         variant,
         cfgs,
@@ -71,8 +104,18 @@ fn variant(server: &Server, message: &Message) -> TokenStream {
         ..
     } = message;
     let docs = docs::summary(server, message);
-    let stored = message.ident.unraw().to_string();
-    let rename = (!message.is_renamed).then(|| quote!(#[serde(rename = #stored)]));
+    let stored = is_stored.then(|| {
+        let rename = match &message.stored_name {
+            StoredName::Method => {
+                let name = message.ident.unraw().to_string();
+                Some(quote!(rename = #name,))
+            }
+            StoredName::Given(name) => Some(quote!(rename = #name,)),
+            StoredName::Serde => None,
+        };
+        let aliases = &message.aliases;
+        quote!(#[serde(#rename #(alias = #aliases,)*)])
+    });
     let fields = arguments.iter().map(|argument| {
         let ident = &argument.ident;
         let ty = &argument.ty;
@@ -83,13 +126,14 @@ fn variant(server: &Server, message: &Message) -> TokenStream {
     quote! {
         #docs
         #(#cfgs)*
-        #rename
+        #stored
         #(#serde)*
         #variant { #(#fields),* }
     }
 }
 
-fn debug(server: &Server, name: &Ident, messages: &[&Message]) -> TokenStream {
+fn debug(server: &Server, messages: &Messages<'_>) -> TokenStream {
+    let Messages { name, messages, .. } = messages;
     let (impl_generics, ty_generics, where_clause) = server.generics.split_for_impl();
     let arms = messages.iter().map(|message| {
         let Message { variant, cfgs, .. } = message;

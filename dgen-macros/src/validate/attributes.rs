@@ -2,7 +2,7 @@
 
 use proc_macro2::TokenTree;
 use syn::punctuated::Punctuated;
-use syn::{Attribute, Meta, Token};
+use syn::{Attribute, Expr, ExprLit, Lit, LitStr, Meta, Token};
 
 /// A handler's attributes by what becomes of them; the rest stay on the user's method alone.
 #[derive(Default)]
@@ -49,6 +49,43 @@ pub(super) fn gives_a_name(attribute: &Attribute) -> bool {
     }
 }
 
+/// The names that a variant with these attributes is read under: `rename` and `alias`, as far as
+/// they are written in the usual form. Serde judges the rest.
+pub(super) fn serde_names(attributes: &[Attribute]) -> Vec<LitStr> {
+    let list = Punctuated::<Meta, Token![,]>::parse_terminated;
+    let metas = attributes
+        .iter()
+        .filter_map(|attribute| attribute.parse_args_with(list).ok())
+        .flatten();
+    metas
+        .flat_map(|meta| match meta {
+            // `rename(serialize = "..", deserialize = "..")`
+            Meta::List(both) if both.path.is_ident("rename") => {
+                let both = both.parse_args_with(list).unwrap_or_default();
+                both.into_iter()
+                    .filter(|meta| meta.path().is_ident("deserialize"))
+                    .collect()
+            }
+            meta if meta.path().is_ident("rename") || meta.path().is_ident("alias") => vec![meta],
+            _ => Vec::new(),
+        })
+        .filter_map(|meta| match meta {
+            Meta::NameValue(pair) => literal(pair.value),
+            _ => None,
+        })
+        .collect()
+}
+
+fn literal(value: Expr) -> Option<LitStr> {
+    match value {
+        Expr::Lit(ExprLit {
+            lit: Lit::Str(name),
+            ..
+        }) => Some(name),
+        _ => None,
+    }
+}
+
 /// Whether this is `#[name ..]`, or a `#[cfg_attr(..)]` that adds that alone.
 fn comes_to(attribute: &Attribute, name: &str) -> bool {
     if !attribute.path().is_ident("cfg_attr") {
@@ -83,5 +120,16 @@ mod tests {
             &parse_quote!(#[serde(alias = "a", rename = "b")])
         ));
         assert!(!gives_a_name(&parse_quote!(#[serde(alias = "rename")])));
+    }
+
+    #[test]
+    fn the_names_that_serde_reads_are_found() {
+        let attributes: [Attribute; 3] = [
+            parse_quote!(#[serde(alias = "a", rename = "b", alias = "c")]),
+            parse_quote!(#[serde(rename(serialize = "no", deserialize = "d"))]),
+            parse_quote!(#[serde(bound = "no", skip)]),
+        ];
+        let names: Vec<String> = serde_names(&attributes).iter().map(LitStr::value).collect();
+        assert_eq!(names, ["a", "b", "c", "d"]);
     }
 }

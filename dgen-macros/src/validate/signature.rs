@@ -17,12 +17,33 @@ pub(super) fn typed(signature: &Signature) -> impl Iterator<Item = &PatType> {
     })
 }
 
-pub(super) fn refuse_qualifiers(signature: &Signature, role: Role, mistakes: &mut Mistakes) {
-    if let Some(token) = &signature.asyncness {
-        mistakes.add(
+/// What stands around the name: `async`, `unsafe`, generics.
+pub(super) fn refuse_qualifiers(
+    signature: &Signature,
+    role: Role,
+    is_locked: bool,
+    mistakes: &mut Mistakes,
+) {
+    match (&signature.asyncness, role) {
+        (None, _) if is_locked => mistakes.add(
+            signature.fn_token,
+            "locked work may wait: write `async fn`, or leave out `locked`",
+        ),
+        (Some(_), _) if is_locked => {}
+        (Some(token), Role::Call | Role::Cast) => {
+            let name = role.name();
+            mistakes.add(
+                token,
+                format_args!(
+                    "this runs inside a transaction and cannot wait: write `#[{name}(locked)]`, or `fn` without `async`"
+                ),
+            );
+        }
+        (Some(token), Role::Init | Role::Info) => mistakes.add(
             token,
             "this runs inside a transaction and cannot wait: write `fn` without `async`",
-        );
+        ),
+        (None, _) => {}
     }
     if let Safety::Unsafe(token) = &signature.safety {
         mistakes.add(token, "any caller may send this, so it has no conditions to keep: write `fn` without `unsafe`");
@@ -38,7 +59,7 @@ pub(super) fn refuse_qualifiers(signature: &Signature, role: Role, mistakes: &mu
             GenericParam::Lifetime(_) => "arguments and replies are owned: remove the lifetime",
             _ if role == Role::Init => "`start` takes arguments of one type: write the type itself",
             _ => {
-                "a stored message has one type: write the type itself, or make it a parameter of the `impl`"
+                "a message has one type: write the type itself, or make it a parameter of the `impl`"
             }
         };
         mistakes.add(parameter, message);
@@ -51,10 +72,20 @@ pub(super) fn refuse_qualifiers(signature: &Signature, role: Role, mistakes: &mu
     }
 }
 
-pub(super) fn refuse_receiver(signature: &Signature, role: Role, mistakes: &mut Mistakes) {
-    let wanted = match role {
-        Role::Cast => "`&mut self`",
-        _ => "`&mut self`, or `&self` to read",
+/// A handler without the state, or with more or less of it than it needs.
+pub(super) fn refuse_receiver(
+    signature: &Signature,
+    role: Role,
+    is_locked: bool,
+    mistakes: &mut Mistakes,
+) {
+    // Locked work has effects of its own. Without those, and without a reply, there is only the
+    // state.
+    let must_write = !is_locked && role != Role::Call;
+    let wanted = if must_write {
+        "`&mut self`"
+    } else {
+        "`&mut self`, or `&self` to read"
     };
     let Some(receiver) = signature.receiver() else {
         let message = format!("a handler works on the server's state: begin with {wanted}");
@@ -66,10 +97,10 @@ pub(super) fn refuse_receiver(signature: &Signature, role: Role, mistakes: &mut 
     };
     match borrow_of_self(receiver) {
         Some(Borrow::Exclusive) => {}
-        Some(Borrow::Shared) if role == Role::Cast => {
+        Some(Borrow::Shared) if must_write => {
             mistakes.add(
                 receiver,
-                "a cast has no reply, so all it can do is change the state: write `&mut self`",
+                "this has no reply, so it is there to change the state: write `&mut self`",
             );
         }
         Some(Borrow::Shared) => {}
@@ -115,9 +146,13 @@ pub(super) fn argument(
             Some(pattern.ident.clone())
         }
         pattern => {
+            let reason = match role {
+                Role::Call | Role::Cast => "an argument's name is stored with it",
+                Role::Init | Role::Info => "an argument has a name",
+            };
             mistakes.add(
                 pattern,
-                "an argument's name is stored with it: write a plain name, and take the value apart in the body",
+                format_args!("{reason}: write a plain name, and take the value apart in the body"),
             );
             None
         }
@@ -125,7 +160,8 @@ pub(super) fn argument(
     if let Some(borrow) = first_borrow(&parameter.ty) {
         let reason = match role {
             Role::Init => "`start` takes owned arguments",
-            _ => "an argument waits in the queue, so it is owned",
+            Role::Call | Role::Cast => "an argument waits in the queue, so it is owned",
+            Role::Info => "the sender does not wait, so an argument is owned",
         };
         mistakes.add(
             borrow.culprit,
@@ -135,13 +171,19 @@ pub(super) fn argument(
     if let Some(opaque) = first_impl_trait(&parameter.ty) {
         let reason = match role {
             Role::Init => "`start` takes arguments of one type",
-            _ => "a stored message has one type",
+            _ => "a message has one type",
         };
         mistakes.add(opaque, format_args!("{reason}: write the type's name here"));
     }
     let mut serde = Vec::new();
     for attribute in &parameter.attrs {
         if attribute.path().is_ident("serde") {
+            if role == Role::Info {
+                mistakes.add(
+                    attribute,
+                    "an info message is not stored: remove the attribute",
+                );
+            }
             serde.push(attribute.clone());
         } else if is_cfg(attribute) {
             mistakes.add(

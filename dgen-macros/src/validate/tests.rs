@@ -2,8 +2,10 @@
 
 use proc_macro2::TokenStream;
 use quote::{ToTokens, quote};
+use syn::LitStr;
 
 use super::*;
+use crate::model::StoredName;
 
 fn judged(options: TokenStream, block: TokenStream) -> (Option<Server>, Vec<String>) {
     let mut mistakes = Mistakes::default();
@@ -215,10 +217,264 @@ fn a_mistake_says_what_to_write_instead() {
         ),
         (
             quote!(
+                #[call]
+                fn client_with(&self) {}
+            ),
+            "choose another name",
+        ),
+        (
+            quote!(
+                #[cast]
+                fn cast(&mut self) {}
+            ),
+            "the batch has a `cast` of its own: choose another name",
+        ),
+        (
+            quote!(
                 #[call(quick)]
                 fn f(&self) {}
             ),
-            "write just `#[call]`",
+            "there is no option `quick`: write `locked`, `timeout = ..`, `rename = \"..\"` or `alias = \"..\"`",
+        ),
+        (
+            quote!(
+                #[call("quick")]
+                fn f(&self) {}
+            ),
+            "write `locked`",
+        ),
+        (
+            quote!(
+                #[call = 5]
+                fn f(&self) {}
+            ),
+            "write `locked`",
+        ),
+        (
+            quote!(
+                #[call(timeout)]
+                fn f(&self) {}
+            ),
+            "write `timeout = Duration::from_secs(30)`",
+        ),
+        (
+            quote!(
+                #[call(timeout = 5)]
+                fn f(&self) {}
+            ),
+            "write `timeout = Duration::from_secs(5)`",
+        ),
+        (
+            quote!(
+                #[cast(timeout = "5s")]
+                fn f(&mut self) {}
+            ),
+            "write `timeout = Duration::from_secs(30)`",
+        ),
+        (
+            quote!(
+                #[call(timeout = a(), timeout = b())]
+                fn f(&self) {}
+            ),
+            "keep one of them",
+        ),
+        (
+            quote!(
+                #[cast(rename = a)]
+                fn f(&mut self) {}
+            ),
+            "write it between quotes",
+        ),
+        (
+            quote!(
+                #[cast(rename = "")]
+                fn f(&mut self) {}
+            ),
+            "at least one character",
+        ),
+        (
+            quote!(
+                #[cast(alias)]
+                fn f(&mut self) {}
+            ),
+            "write `alias = \"..\"`",
+        ),
+        (
+            quote!(
+                #[cast(alias = "f")]
+                fn f(&mut self) {}
+            ),
+            "`f` is given twice",
+        ),
+        (
+            quote!(
+                #[call(rename = "g")]
+                #[serde(rename = "h")]
+                fn f(&self) {}
+            ),
+            "gives the stored name already",
+        ),
+        (
+            quote!(
+                #[call(locked = true)]
+                async fn f(&self) {}
+            ),
+            "write just `locked`",
+        ),
+        (
+            quote!(
+                #[call(locked, locked)]
+                async fn f(&self) {}
+            ),
+            "keep one of them",
+        ),
+        (
+            quote!(
+                #[call(locked)]
+                fn f(&self) {}
+            ),
+            "write `async fn`",
+        ),
+        (
+            quote!(
+                #[cast]
+                async fn f(&mut self) {}
+            ),
+            "write `#[cast(locked)]`, or `fn` without `async`",
+        ),
+        (
+            quote!(
+                #[call(locked)]
+                async fn f(self) {}
+            ),
+            "write `&mut self`, or `&self`",
+        ),
+        (
+            quote!(
+                #[cast(locked)]
+                async fn f(&self, cx: &mut Context<Self>) {}
+            ),
+            "write `&mut Locked<Self>`",
+        ),
+        (
+            quote!(
+                #[cast(locked)]
+                async fn f(&self, cx: &Locked<Self>) {}
+            ),
+            "write `&mut Locked<Self>`",
+        ),
+        (
+            quote!(
+                #[cast]
+                fn f(&mut self, cx: &mut Locked<Self>) {}
+            ),
+            "write `&mut Context<Self>`",
+        ),
+        (
+            quote!(
+                #[call(locked)]
+                async fn f(&self) -> Deferred<u8> {}
+            ),
+            "write `u8`",
+        ),
+        (
+            quote!(
+                #[call(locked)]
+                async fn f(&self) -> Deferred<u8, E> {}
+            ),
+            "write `Result<u8, E>`",
+        ),
+        (
+            quote!(
+                #[call]
+                fn f(&self) -> Result<Deferred<u8>, E> {}
+            ),
+            "return `Deferred<u8, E>`",
+        ),
+        (
+            quote!(
+                #[call]
+                fn f(&self) -> Deferred<&str> {}
+            ),
+            "write `String`",
+        ),
+        (
+            quote!(
+                #[info]
+                fn f(&self) {}
+            ),
+            "write `&mut self`",
+        ),
+        (
+            quote!(
+                #[info]
+                fn f(&mut self) -> u8 {}
+            ),
+            "write `#[call]`",
+        ),
+        (
+            quote!(
+                #[info]
+                async fn f(&mut self) {}
+            ),
+            "without `async`",
+        ),
+        (
+            quote!(
+                #[info(locked)]
+                async fn f(&mut self) {}
+            ),
+            "write `#[cast(locked)]`",
+        ),
+        (
+            quote!(
+                #[info(rename = "g")]
+                fn f(&mut self) {}
+            ),
+            "write just `#[info]`",
+        ),
+        (
+            quote!(
+                #[info]
+                #[serde(alias = "g")]
+                fn f(&mut self) {}
+            ),
+            "remove the attribute",
+        ),
+        (
+            quote!(
+                #[info]
+                fn f(&mut self, #[serde(default)] a: u8) {}
+            ),
+            "remove the attribute",
+        ),
+        (
+            quote!(
+                #[info]
+                fn f(&mut self, (a, b): (u8, u8)) {}
+            ),
+            "write a plain name",
+        ),
+        (
+            quote!(
+                #[info]
+                fn f(&mut self, a: &str) {}
+            ),
+            "write `String`",
+        ),
+        (
+            quote!(
+                #[info]
+                fn f(&mut self, cx: &mut Locked<Self>) {}
+            ),
+            "write `&mut Context<Self>`",
+        ),
+        (
+            quote!(
+                #[init(quick)]
+                fn f() -> Self {}
+            ),
+            "write just `#[init]`",
         ),
         (
             quote!(
@@ -426,6 +682,112 @@ fn clashes_are_refused_once_and_the_first_is_kept() {
 }
 
 #[test]
+fn a_stored_name_is_for_one_message() {
+    let (server, mistakes) = judged(
+        quote!(),
+        quote! {
+            impl Counter {
+                #[cast] fn add(&mut self) {}
+                #[cast(alias = "add")] fn increase(&mut self) {}
+                #[cast] #[serde(rename = "sub", alias = "add")] fn decrease(&mut self) {}
+                #[cast(rename = "minus", alias = "take", alias = "lower")] fn sub(&mut self) {}
+                #[cast] fn lower(&mut self) {}
+                #[call(rename = "add")] fn added(&mut self) {}
+                #[call] #[cfg(unix)] #[serde(rename = "add")] fn more(&mut self) {}
+            }
+        },
+    );
+    assert_eq!(
+        mistakes,
+        [
+            "a message `add` in the queue is for `add`: choose another name",
+            "a message `add` in the queue is for `add`: choose another name",
+            "a message `lower` in the queue is for `sub`: choose another name",
+        ],
+    );
+    let server = server.expect("the block itself is right");
+    let names = server.casts.iter().map(|cast| text(&cast.ident));
+    assert_eq!(names.collect::<Vec<_>>(), ["add", "sub"]);
+    assert_eq!(server.calls.len(), 2);
+}
+
+#[test]
+fn handlers_of_every_kind_share_the_handle() {
+    let (_, mistakes) = judged(
+        quote!(),
+        quote! {
+            impl Counter {
+                #[call] fn get_1(&self) {}
+                #[info] fn get_1(&mut self) {}
+                #[info] fn get1(&mut self) {}
+                #[info] fn get__1(&mut self) {}
+            }
+        },
+    );
+    assert_eq!(
+        mistakes,
+        [
+            "there is a handler named `get_1` already: rename one of them",
+            "this and `get1` both make a message `Get1`: rename one of them",
+        ],
+    );
+}
+
+/// A handler may be called as a method of `Handle`, which is then behind `*handle`.
+#[test]
+fn names_of_the_inner_handle_and_calls_named_cast_are_free() {
+    let server = model(quote! {
+        impl Counter {
+            #[call] fn stop(&self) {}
+            #[info] fn kill(&mut self) {}
+            #[call] fn cast(&self) {}
+        }
+    });
+    assert_eq!((server.calls.len(), server.infos.len()), (2, 1));
+}
+
+#[test]
+fn options_are_read_in_full() {
+    let server = model(quote! {
+        impl tally::Counter {
+            #[call(locked, timeout = Self::PATIENCE * 2, rename = "pay", alias = "a", alias = "b")]
+            async fn charge(&self, cents: u64, cx: &mut dgen_server::Locked<Self>) -> Result<(), E> {}
+            #[cast(locked)]
+            async fn settle(&self) {}
+            #[call]
+            fn wait(&mut self, cx: &mut Context<Self>) -> dgen_server::Deferred<Self> {}
+            #[info]
+            fn tick(&mut self, at: Instant) -> () {}
+        }
+    });
+    let Call {
+        message,
+        is_deferred,
+        error,
+        ..
+    } = &server.calls[0];
+    assert!(message.is_locked && !is_deferred && server.casts[0].is_locked);
+    assert_eq!(text(error), "E");
+    assert_eq!(message.context_at, Some(1));
+    assert_eq!(
+        text(&message.timeout),
+        "< tally :: Counter > :: PATIENCE * 2"
+    );
+    assert!(matches!(&message.stored_name, StoredName::Given(name) if name.value() == "pay"));
+    let aliases: Vec<String> = message.aliases.iter().map(LitStr::value).collect();
+    assert_eq!(aliases, ["a", "b"]);
+    let Call {
+        value,
+        is_deferred,
+        error,
+        ..
+    } = &server.calls[1];
+    assert!(*is_deferred && error.is_none());
+    assert_eq!(text(value), "tally :: Counter");
+    assert_eq!(text(&server.infos[0].arguments[0].ty), "Instant");
+}
+
+#[test]
 fn conditional_handlers_may_share_a_name() {
     let server = model(quote! {
         impl Counter {
@@ -457,12 +819,14 @@ fn a_handler_is_read_in_full() {
         message,
         value,
         error,
+        is_deferred,
     } = &server.calls[0];
+    assert!(!is_deferred && !message.is_locked && message.timeout.is_none());
     assert_eq!(text(value), "tally :: Counter");
     assert_eq!(text(error), "Overdrawn");
     assert_eq!(message.variant, "Withdraw");
     assert_eq!(message.context_at, Some(1));
-    assert!(message.is_renamed);
+    assert!(matches!(message.stored_name, StoredName::Serde));
     assert_eq!(
         (
             message.docs.len(),

@@ -40,14 +40,27 @@ pub(super) fn result_types(ty: &Type) -> ResultTypes<'_> {
     }
 }
 
-/// `&mut Context<..>`, by whatever path.
-pub(super) fn is_context(ty: &Type) -> bool {
-    let Type::Reference(reference) = peeled(ty) else {
-        return false;
+/// `R`, and `E` if it is written, of `Deferred<R, E>`.
+///
+/// A `Deferred` without arguments is a type of the user's own.
+pub(super) fn deferred_types(ty: &Type) -> Option<(&Type, Option<&Type>)> {
+    let Type::Path(ty) = peeled(ty) else {
+        return None;
     };
-    reference.mutability.is_some()
-        && matches!(peeled(&reference.elem), Type::Path(ty) if ty.path.segments.last()
-            .is_some_and(|last| last.ident == "Context"))
+    let last = ty.path.segments.last()?;
+    let PathArguments::AngleBracketed(arguments) = &last.arguments else {
+        return None;
+    };
+    let mut types = arguments.args.iter().map(|argument| match argument {
+        GenericArgument::Type(ty) => Some(ty),
+        _ => None,
+    });
+    match (types.next(), types.next(), types.next()) {
+        _ if last.ident != "Deferred" => None,
+        (Some(Some(value)), None, None) => Some((value, None)),
+        (Some(Some(value)), Some(Some(error)), None) => Some((value, Some(error))),
+        _ => None,
+    }
 }
 
 pub(super) fn is_self(ty: &Type) -> bool {
@@ -138,15 +151,6 @@ fn owned_form(borrowed: &Type) -> String {
         Type::Slice(slice) => format!("Vec<{}>", shown(&slice.elem)),
         Type::Path(ty) if ty.path.is_ident("str") => "String".to_owned(),
         Type::Path(ty) if ty.path.is_ident("Path") => "PathBuf".to_owned(),
-        Type::Path(ty)
-            if ty
-                .path
-                .segments
-                .last()
-                .is_some_and(|last| last.ident == "Context") =>
-        {
-            format!("&mut {}", shown(borrowed))
-        }
         Type::TraitObject(_) => "a type of your own".to_owned(),
         other => shown(other),
     }
@@ -179,10 +183,19 @@ mod tests {
     }
 
     #[test]
-    fn the_context_is_an_exclusive_reference() {
-        assert!(is_context(&parse_quote!(&mut dgen_server::Context<Self>)));
-        assert!(!is_context(&parse_quote!(&Context<Self>)));
-        assert!(!is_context(&parse_quote!(Context<Self>)));
+    fn deferred_replies_are_known_by_name_and_arguments() {
+        let types =
+            |ty: Type| deferred_types(&ty).map(|(value, error)| (shown(value), error.map(shown)));
+        assert_eq!(
+            types(parse_quote!(dgen_server::Deferred<u8>)),
+            Some(("u8".to_owned(), None))
+        );
+        assert_eq!(
+            types(parse_quote!(Deferred<u8, E>)),
+            Some(("u8".to_owned(), Some("E".to_owned())))
+        );
+        assert_eq!(types(parse_quote!(Deferred)), None);
+        assert_eq!(types(parse_quote!(Option<Deferred<u8>>)), None);
     }
 
     #[test]

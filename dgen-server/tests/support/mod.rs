@@ -48,6 +48,7 @@ impl Server for Counter {
     type InitError = Never;
     type Call = CounterCall;
     type Cast = CounterCast;
+    type Info = Never;
 
     fn init(value: i64) -> Result<Self, Never> {
         Ok(Self {

@@ -1,0 +1,83 @@
+//! Locked work: a message whose handler waits takes the lock first, and runs afterwards.
+
+use proc_macro2::{Span, TokenStream};
+use quote::quote;
+use syn::Ident;
+
+use super::behaviour::{reply, run};
+use super::variant;
+use crate::model::{Message, Server};
+
+/// The arm of `handle_call` or `handle_cast`: the message takes the lock, and `then` is the answer.
+pub(super) fn lock_arm(
+    server: &Server,
+    enumeration: &Ident,
+    message: &Message,
+    cx: &Ident,
+    then: &TokenStream,
+) -> TokenStream {
+    let krate = &server.crate_path;
+    let Message { variant, cfgs, .. } = message;
+    quote! {
+        #(#cfgs)*
+        #enumeration::#variant { .. } => {
+            #krate::Context::lock(#cx);
+            #then
+        }
+    }
+}
+
+/// `handle_locked`, where there is locked work; the default is for a server without.
+pub(super) fn method(server: &Server) -> Option<TokenStream> {
+    let krate = &server.crate_path;
+    let (call_ident, cast_ident) = (server.call_ident(), server.cast_ident());
+    let work = Ident::new("work", Span::mixed_site());
+    let cx = Ident::new("cx", Span::mixed_site());
+    let call_arms = server.calls.iter().filter_map(|handler| {
+        let (pattern, wait) = waiting(&call_ident, &handler.message, &cx)?;
+        let reply = reply(server, handler, &wait);
+        let cfgs = &handler.message.cfgs;
+        Some(quote!(#(#cfgs)* #krate::LockedWork::Call(#pattern) => #reply))
+    });
+    let cast_arms = server.casts.iter().filter_map(|message| {
+        let (pattern, wait) = waiting(&cast_ident, message, &cx)?;
+        let cfgs = &message.cfgs;
+        Some(quote! {
+            #(#cfgs)* #krate::LockedWork::Cast(#pattern) => {
+                #wait;
+                #krate::Reply::later()
+            }
+        })
+    });
+    let arms: Vec<TokenStream> = call_arms.chain(cast_arms).collect();
+    if arms.is_empty() {
+        return None;
+    }
+    Some(quote! {
+        // The last arm is for the messages that take no lock, if there are any.
+        #[allow(unreachable_patterns)]
+        async fn handle_locked(
+            &mut self,
+            #work: #krate::LockedWork<Self>,
+            #cx: &mut #krate::Locked<Self>,
+        ) -> #krate::Reply {
+            match #work {
+                #(#arms,)*
+                _ => #krate::Reply::later(),
+            }
+        }
+    })
+}
+
+/// The pattern of a message that is locked work, and what runs it to its end.
+fn waiting(
+    enumeration: &Ident,
+    message: &Message,
+    cx: &Ident,
+) -> Option<(TokenStream, TokenStream)> {
+    if !message.is_locked {
+        return None;
+    }
+    let run = run(message, cx);
+    Some((variant(enumeration, message), quote!(#run.await)))
+}

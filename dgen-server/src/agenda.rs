@@ -1,0 +1,331 @@
+//! What is to be done at some time: timers to fire, and keys of waiting callers and remembered ids
+//! to sweep. In order of time, so that the first row says when there is something to do.
+
+use std::time::{Duration, SystemTime};
+
+use dgen_backend::{
+    Error, KeyRange, RangePage, RangeRead, Read, Transaction,
+    tuple::{Element, Versionstamp, unpack},
+};
+use dgen_codec::{clear_chunks, from_plain, to_plain};
+
+use crate::{
+    clock,
+    keys::Keys,
+    message::{From, MessageId},
+    timer::Timed,
+};
+
+/// At most so many rows are worked off in one transaction.
+pub(crate) const ROWS_MAX: usize = 500;
+
+/// At most so many bytes of casts are sent by one transaction's timers, the last aside.
+const CASTS_SIZE_MAX_BYTES: usize = 1_000_000;
+
+/// What has expired is swept so long after it has: clocks differ.
+const SWEEP_GRACE: Duration = Duration::from_secs(600);
+
+/// Sweeps are due at whole minutes, so that many share a transaction.
+const SWEEP_MILLIS: u64 = 60_000;
+
+/// A row of the agenda.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Row {
+    due_millis: u64,
+    what: What,
+}
+
+/// What is due.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum What {
+    Timer(Versionstamp),
+    KeyedTimer(String),
+    /// A reply key whose caller has given up.
+    Reply(From),
+    /// The record of a message's id.
+    Id(MessageId),
+    /// Something that this version does not know. It stays.
+    Unknown,
+}
+
+/// The first row, asked for beside other reads.
+pub(crate) struct First(Read<RangePage>);
+
+/// What was due.
+#[derive(Debug, Default)]
+pub(crate) struct WorkedOff {
+    /// When the next row is due.
+    pub(crate) next_millis: Option<u64>,
+    /// How many timers fired.
+    pub(crate) fired: usize,
+    pub(crate) swept: usize,
+}
+
+impl WorkedOff {
+    /// Nothing was due.
+    pub(crate) fn nothing(next_millis: Option<u64>) -> Self {
+        Self {
+            next_millis,
+            ..Self::default()
+        }
+    }
+}
+
+/// Asks for the first row. A snapshot read: new rows, earlier or later, conflict with nothing.
+pub(crate) fn first(tx: &Transaction, keys: &Keys) -> First {
+    let all = RangeRead::from(KeyRange::subspace(keys.agenda())).limit(1);
+    First(tx.snapshot().get_range(all))
+}
+
+impl First {
+    /// When it is due, if there is one.
+    pub(crate) async fn due_millis(self, keys: &Keys) -> Result<Option<u64>, Error> {
+        let page = self.0.await?;
+        Ok(page.rows.first().map(|row| due_millis(&row.key, keys)))
+    }
+}
+
+/// Works off what is due at `now`, up to a limit: sends what timers have to send to the server's own
+/// queue, and sweeps.
+pub(crate) async fn work_off(
+    tx: &Transaction,
+    keys: &Keys,
+    now: SystemTime,
+) -> Result<WorkedOff, Error> {
+    let now_millis = clock::to_millis(now);
+    let all = RangeRead::from(KeyRange::subspace(keys.agenda())).limit(ROWS_MAX + 1);
+    let rows = tx.snapshot().collect_range(all).await?;
+    let mut done = WorkedOff::default();
+    let mut size_bytes = 0;
+    for row in rows.iter().take(ROWS_MAX) {
+        let Row { due_millis, what } = Row::of(&row.key, keys);
+        if due_millis > now_millis || size_bytes > CASTS_SIZE_MAX_BYTES {
+            done.next_millis = Some(due_millis);
+            return Ok(done);
+        }
+        if what == What::Unknown {
+            continue;
+        }
+        // Two consumers that take the same row conflict.
+        tx.add_read_conflict(&KeyRange::key(&row.key))?;
+        tx.clear(&row.key)?;
+        match what {
+            What::Timer(_) => {
+                size_bytes += row.value.len();
+                done.fired += 1;
+                fire(tx, keys, due_millis, now_millis, None, &row.value)?;
+            }
+            What::KeyedTimer(key) => {
+                size_bytes += row.value.len();
+                done.fired += 1;
+                fire(tx, keys, due_millis, now_millis, Some(&key), &row.value)?;
+            }
+            What::Reply(from) => {
+                done.swept += 1;
+                clear_chunks(tx, &keys.reply(&from))?;
+            }
+            What::Id(id) => {
+                done.swept += 1;
+                clear_chunks(tx, &keys.remembered(&id))?;
+            }
+            What::Unknown => {}
+        }
+    }
+    done.next_millis = rows
+        .get(ROWS_MAX)
+        .map(|row| Row::of(&row.key, keys).due_millis);
+    Ok(done)
+}
+
+/// A timer is due: its casts enter the queue, and it is set again if it is periodic.
+fn fire(
+    tx: &Transaction,
+    keys: &Keys,
+    due_millis: u64,
+    now_millis: u64,
+    key: Option<&str>,
+    value: &[u8],
+) -> Result<(), Error> {
+    if let Some(key) = key {
+        tx.clear(&keys.timer_key(key))?;
+    }
+    let Ok(timed) = from_plain::<Timed>(value) else {
+        // It says nothing that could be sent: in the queue it is seen, and becomes a dead letter.
+        return keys.queue().push_k(tx, [value]);
+    };
+    let items = timed.casts.iter().map(|cast| {
+        let mut cast = cast.clone();
+        cast.due = Some(due_millis);
+        cast.to_bytes().expect("it was encoded before")
+    });
+    keys.queue().push_k(tx, items.collect::<Vec<_>>())?;
+    match timed.next(due_millis, now_millis) {
+        Some(next_millis) => set_row(tx, keys, next_millis, key, value),
+        None => Ok(()),
+    }
+}
+
+/// Sets a timer, in the place of that with the same key.
+pub(crate) async fn set_timer(
+    tx: &Transaction,
+    keys: &Keys,
+    due_millis: u64,
+    key: Option<&str>,
+    timed: &Timed,
+) -> Result<(), Error> {
+    if let Some(key) = key {
+        cancel_timer(tx, keys, key).await?;
+    }
+    let value = to_plain(timed).expect("its casts are bytes");
+    set_row(tx, keys, due_millis, key, &value)?;
+    // Whoever consumes this server waits for something later, perhaps.
+    keys.queue().notify(tx)
+}
+
+fn set_row(
+    tx: &Transaction,
+    keys: &Keys,
+    due_millis: u64,
+    key: Option<&str>,
+    value: &[u8],
+) -> Result<(), Error> {
+    let due_millis = due_millis.min(clock::MILLIS_MAX);
+    let Some(key) = key else {
+        let stamp = Versionstamp::incomplete(tx.next_user_version()?);
+        let row = keys.agenda().pack_with_versionstamp(&(due_millis, stamp));
+        return tx.set_versionstamped_key(&row, value);
+    };
+    tx.set(&keys.agenda().pack(&(due_millis, key)), value)?;
+    tx.set(&keys.timer_key(key), &due_millis.to_le_bytes())
+}
+
+/// Takes the timer of that key away, if there is one.
+pub(crate) async fn cancel_timer(tx: &Transaction, keys: &Keys, key: &str) -> Result<(), Error> {
+    let timer_key = keys.timer_key(key);
+    let Some(due) = tx.get(&timer_key).await? else {
+        return Ok(());
+    };
+    tx.clear(&timer_key)?;
+    match <[u8; 8]>::try_from(&due[..]) {
+        Ok(due) => tx.clear(&keys.agenda().pack(&(u64::from_le_bytes(due), key))),
+        Err(_) => Ok(()),
+    }
+}
+
+/// Has the reply key of a caller who waits until then swept, should it be left behind.
+pub(crate) fn sweep_reply(
+    tx: &Transaction,
+    keys: &Keys,
+    from: &From,
+    until_millis: u64,
+) -> Result<(), Error> {
+    match sweep_reply_key(keys, from, until_millis) {
+        Some(key) => tx.set(&key, b""),
+        None => Ok(()),
+    }
+}
+
+/// The reply key is gone: there is nothing to sweep.
+pub(crate) fn forget_sweep_of_reply(
+    tx: &Transaction,
+    keys: &Keys,
+    from: &From,
+    until_millis: u64,
+) -> Result<(), Error> {
+    match sweep_reply_key(keys, from, until_millis) {
+        Some(key) => tx.clear(&key),
+        None => Ok(()),
+    }
+}
+
+/// None for a caller who waits for ever.
+fn sweep_reply_key(keys: &Keys, from: &From, until_millis: u64) -> Option<Vec<u8>> {
+    if until_millis == clock::NEVER_MILLIS {
+        return None;
+    }
+    let what = ("r", from.process.as_slice(), from.call);
+    Some(keys.agenda().pack(&(sweep_at(until_millis), what)))
+}
+
+/// Has the record of a message's id swept when it has expired.
+pub(crate) fn sweep_id(
+    tx: &Transaction,
+    keys: &Keys,
+    id: &MessageId,
+    until_millis: u64,
+) -> Result<(), Error> {
+    tx.set(&sweep_id_key(keys, id, until_millis), b"")
+}
+
+/// The record is another one now, and swept at another time.
+pub(crate) fn forget_sweep_of_id(
+    tx: &Transaction,
+    keys: &Keys,
+    id: &MessageId,
+    until_millis: u64,
+) -> Result<(), Error> {
+    tx.clear(&sweep_id_key(keys, id, until_millis))
+}
+
+fn sweep_id_key(keys: &Keys, id: &MessageId, until_millis: u64) -> Vec<u8> {
+    let what = ("i", id.id.as_str(), id.index);
+    keys.agenda().pack(&(sweep_at(until_millis), what))
+}
+
+/// The whole minute after the grace.
+fn sweep_at(until_millis: u64) -> u64 {
+    let millis = until_millis.saturating_add(clock::millis(SWEEP_GRACE));
+    let minutes = millis.div_ceil(SWEEP_MILLIS);
+    minutes.saturating_mul(SWEEP_MILLIS).min(clock::MILLIS_MAX)
+}
+
+/// When the row of that key is due.
+fn due_millis(key: &[u8], keys: &Keys) -> u64 {
+    Row::of(key, keys).due_millis
+}
+
+impl Row {
+    fn of(key: &[u8], keys: &Keys) -> Self {
+        let path = key.get(keys.agenda().bytes().len()..).unwrap_or_default();
+        let elements: Vec<Element<'_>> = unpack(path).unwrap_or_default();
+        let (due_millis, what) = match &elements[..] {
+            [Element::Int(due), what] => (u64::try_from(*due).ok(), What::of(what)),
+            _ => (None, What::Unknown),
+        };
+        match due_millis {
+            Some(due_millis) => Self { due_millis, what },
+            None => Self {
+                due_millis: clock::NEVER_MILLIS,
+                what: What::Unknown,
+            },
+        }
+    }
+}
+
+impl What {
+    fn of(element: &Element<'_>) -> Self {
+        match element {
+            Element::Versionstamp(stamp) => Self::Timer(stamp.clone()),
+            Element::String(key) => Self::KeyedTimer(key.to_string()),
+            Element::Tuple(elements) => Self::of_sweep(elements).unwrap_or(Self::Unknown),
+            _ => Self::Unknown,
+        }
+    }
+
+    fn of_sweep(elements: &[Element<'_>]) -> Option<Self> {
+        let [Element::String(kind), whose, Element::Int(number)] = elements else {
+            return None;
+        };
+        match (&**kind, whose) {
+            ("r", Element::Bytes(process)) => Some(Self::Reply(From {
+                process: process.as_ref().try_into().ok()?,
+                call: u64::try_from(*number).ok()?,
+            })),
+            ("i", Element::String(id)) => Some(Self::Id(MessageId {
+                id: id.to_string(),
+                index: u32::try_from(*number).ok()?,
+            })),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,36 @@
+//! How many messages share a transaction: fewer after one was too much, more again after each that
+//! was not.
+
+/// At most so many messages share one transaction.
+pub(crate) const BATCH_MAX: usize = 1_000;
+
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct BatchSize(usize);
+
+impl Default for BatchSize {
+    fn default() -> Self {
+        Self(BATCH_MAX)
+    }
+}
+
+impl BatchSize {
+    pub(crate) fn get(self) -> usize {
+        self.0
+    }
+
+    pub(crate) fn grow(&mut self) {
+        self.0 = BATCH_MAX.min(self.0 * 2);
+    }
+
+    /// Whether it got smaller.
+    pub(crate) fn halve(&mut self) -> bool {
+        let before = self.0;
+        self.0 = (before / 2).max(1);
+        self.0 < before
+    }
+
+    /// Whether it got smaller.
+    pub(crate) fn single(&mut self) -> bool {
+        std::mem::replace(&mut self.0, 1) > 1
+    }
+}

@@ -1,0 +1,224 @@
+//! Messages that could not be handled, put aside so that those behind them could.
+
+use std::time::SystemTime;
+
+use bytes::Bytes;
+use dgen_backend::{KeyRange, RangeRead, Transaction, tuple::Subspace};
+use dgen_codec::{clear_chunks, from_plain, read_chunks, to_plain, write_chunks};
+use serde::{Deserialize, Serialize};
+use serde_bytes::ByteBuf;
+
+use crate::{
+    address::Address,
+    clock,
+    message::{Envelope, Kind},
+    outbox::{LocalAnswers, Outbox, bytes_of},
+    remedy::AttemptError,
+    reply::{Answer, Death},
+};
+
+/// So many are listed at once at most.
+const LISTED_MAX: usize = 1_000;
+
+/// So much of an error is stored at most.
+const ERROR_SIZE_MAX_BYTES: usize = 2_000;
+
+/// A message that could not be handled. See [`Handle::dead_letters`](crate::Handle::dead_letters).
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct DeadLetter {
+    /// Its number among the dead letters of its server: greater for each later one.
+    pub number: u64,
+    /// The message, as text to read: `{"add": {"by": 2}}`, shortened if it is long.
+    pub message: String,
+    /// Whether it was a call; else it was a cast.
+    pub is_call: bool,
+    /// Why it could not be handled.
+    pub error: String,
+    /// How often that was tried.
+    pub attempts: u32,
+    /// When it was put aside.
+    pub at: SystemTime,
+}
+
+/// What is stored. docs/wire-format.md describes it.
+#[derive(Debug, Serialize, Deserialize)]
+struct Record {
+    /// The queue's bytes of the message.
+    message: ByteBuf,
+    error: String,
+    attempts: u32,
+    /// In milliseconds since 1970.
+    at: u64,
+}
+
+/// Puts the message of the queue's bytes `message` aside, and tells its caller.
+///
+/// Its number is the transaction's read version. So the caller must have read, and must write,
+/// something that all who bury for this server do: the hold.
+pub(crate) async fn bury(
+    tx: &Transaction,
+    address: &Address,
+    message: &[u8],
+    death: Death,
+) -> Result<LocalAnswers, AttemptError> {
+    let number = tx.read_version().await?;
+    let record = Record {
+        message: ByteBuf::from(message),
+        error: death.error.clone(),
+        attempts: death.attempts,
+        at: clock::to_millis(address.tenant.env().wall_clock()),
+    };
+    let record = to_plain(&record).expect("a record is texts, numbers and bytes");
+    write_chunks(tx, &letter(address, number), &record)?;
+    tracing::error!(server = %address, number, error = death.error, "a message is a dead letter");
+    address.metrics().dead_letters.increment(1);
+    let mut outbox = Outbox::default();
+    let caller = Envelope::from_bytes(message)
+        .ok()
+        .and_then(|envelope| envelope.from);
+    let answer = caller.map(|from| (from, Answer::DeadLettered(death)));
+    outbox.answers.extend(answer);
+    outbox.write(tx, address).await
+}
+
+/// The oldest dead letters.
+pub(crate) async fn list(
+    tx: &Transaction,
+    address: &Address,
+) -> Result<Vec<DeadLetter>, AttemptError> {
+    let mut letters = Vec::new();
+    for number in numbers(tx, address, LISTED_MAX).await? {
+        if let Some(record) = read(tx, address, number).await? {
+            letters.push(record.into_letter(number));
+        }
+    }
+    Ok(letters)
+}
+
+/// How many there are, up to a limit.
+pub(crate) async fn count(tx: &Transaction, address: &Address) -> Result<usize, AttemptError> {
+    Ok(numbers(tx, address, LISTED_MAX).await?.len())
+}
+
+/// Takes a dead letter away, and puts it at the end of the queue if it is to be replayed. Whether it
+/// was there.
+pub(crate) async fn take(
+    tx: &Transaction,
+    address: &Address,
+    number: u64,
+    is_replayed: bool,
+) -> Result<bool, AttemptError> {
+    let Some(record) = read(tx, address, number).await? else {
+        return Ok(false);
+    };
+    clear_chunks(tx, &letter(address, number))?;
+    if is_replayed {
+        let item = match Envelope::from_bytes(&record.message) {
+            // Its caller has been told.
+            Ok(envelope) => bytes_of(&Envelope {
+                from: None,
+                ..envelope
+            }),
+            // Another version may know it.
+            Err(_) => Bytes::from(record.message.into_vec()),
+        };
+        address.keys.queue().push_k(tx, [item])?;
+    }
+    Ok(true)
+}
+
+/// An error's text, short enough to store.
+pub(crate) fn shortened(error: &str) -> String {
+    if error.len() <= ERROR_SIZE_MAX_BYTES {
+        return error.to_owned();
+    }
+    let end = (0..=ERROR_SIZE_MAX_BYTES)
+        .rev()
+        .find(|end| error.is_char_boundary(*end));
+    format!("{} ..", &error[..end.unwrap_or(0)])
+}
+
+fn letter(address: &Address, number: u64) -> Subspace {
+    address.keys.dead_letters().subspace(&number)
+}
+
+/// The numbers of the oldest ones. Skips from one to the next, whatever their sizes.
+async fn numbers(
+    tx: &Transaction,
+    address: &Address,
+    max: usize,
+) -> Result<Vec<u64>, AttemptError> {
+    let letters = address.keys.dead_letters();
+    let mut range = KeyRange::subspace(&letters);
+    let mut numbers = Vec::new();
+    while numbers.len() < max {
+        let read = RangeRead::from(range.clone()).limit(1);
+        let Some(row) = tx.snapshot().collect_range(read).await?.pop() else {
+            break;
+        };
+        let number = row
+            .key
+            .get(letters.bytes().len()..)
+            .and_then(|path| dgen_backend::tuple::unpack::<Vec<_>>(path).ok())
+            .and_then(
+                |path: Vec<dgen_backend::tuple::Element<'_>>| match path.first() {
+                    Some(dgen_backend::tuple::Element::Int(number)) => u64::try_from(*number).ok(),
+                    _ => None,
+                },
+            );
+        let Some(number) = number else { break };
+        numbers.push(number);
+        range.begin = KeyRange::subspace(&letter(address, number)).end;
+    }
+    Ok(numbers)
+}
+
+async fn read(
+    tx: &Transaction,
+    address: &Address,
+    number: u64,
+) -> Result<Option<Record>, AttemptError> {
+    let key = letter(address, number);
+    let Some(bytes) = read_chunks(tx, &key).await? else {
+        return Ok(None);
+    };
+    Ok(Some(from_plain(&bytes).unwrap_or_else(|error| Record {
+        message: ByteBuf::from(bytes.to_vec()),
+        error: format!("this dead letter can't be read: {error}"),
+        attempts: 0,
+        at: 0,
+    })))
+}
+
+impl Record {
+    fn into_letter(self, number: u64) -> DeadLetter {
+        let envelope = Envelope::from_bytes(&self.message).ok();
+        let body = envelope
+            .as_ref()
+            .map_or(&self.message, |envelope| &envelope.body);
+        DeadLetter {
+            number,
+            message: dgen_codec::to_text(body),
+            is_call: envelope.is_some_and(|envelope| envelope.kind == Kind::Call),
+            error: self.error,
+            attempts: self.attempts,
+            at: clock::from_millis(self.at),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// SPEC S9: an error of any length is kept, shortened at a letter's end.
+    #[test]
+    fn long_errors_are_shortened() {
+        assert_eq!(shortened("short"), "short");
+        let long = "ä".repeat(ERROR_SIZE_MAX_BYTES);
+        let short = shortened(&long);
+        assert!(short.len() <= ERROR_SIZE_MAX_BYTES + 3, "{}", short.len());
+        assert!(short.starts_with('ä') && short.ends_with(".."));
+    }
+}

@@ -1,0 +1,396 @@
+//! A task that does locked work: it runs the handler, renews the lock meanwhile, and commits the
+//! result.
+
+use std::{future::Future, io, sync::Arc};
+
+use dgen_backend::{Error, Transaction, env::Env};
+use tokio::sync::oneshot;
+
+use crate::{
+    Failure, Locked, LockedWork, Server,
+    address::Address,
+    carrying::After,
+    clock,
+    context::{Caller, MessageContext},
+    dead_letters,
+    decision::ANSWER_SIZE_MAX_BYTES,
+    effects::{Action, Effect},
+    error::text,
+    handling::{Course, Handled, judge, misused, shielded},
+    hold::{Hold, Lock, backoff},
+    lock::{self, Acquired},
+    memory::{FirstAnswer, Memory, Remembered},
+    outbox::{LocalAnswers, Outbox, bytes_of},
+    race::{First, race},
+    remedy::{AttemptError, Remedy},
+    reply::{Answer, Death},
+    state::{self, NewState},
+};
+
+/// The process's end of its locked work.
+pub(crate) struct LockedTask {
+    /// Dropped, the work is dropped too, and the lock let go.
+    cancel: oneshot::Sender<()>,
+    /// Why the process is to stop, if the work said so.
+    pub(crate) ended: oneshot::Receiver<Option<String>>,
+}
+
+/// One holder's work.
+struct Run<S: Server> {
+    address: Arc<Address>,
+    acquired: Acquired<S>,
+    cancelled: oneshot::Receiver<()>,
+}
+
+/// Why something that was done under the lock was dropped.
+#[derive(Clone, Copy)]
+enum Loss {
+    /// The lock is somebody else's now, or nobody's.
+    Lost,
+    /// The process stops.
+    Cancelled,
+}
+
+/// What the work came to: what of it is written.
+struct Worked<S> {
+    /// None if the work returned an error: then it stays as it is.
+    state: Option<S>,
+    course: Course,
+    writes: Vec<Effect>,
+}
+
+/// What of it is done after the commit.
+struct Rest<S> {
+    actions: Vec<Action<S>>,
+    stop: Option<String>,
+}
+
+/// What is left to do once the result is committed.
+struct Committed<S> {
+    state: NewState<S>,
+    answers: LocalAnswers,
+}
+
+/// What a failure of the work leads to.
+enum Next {
+    /// It is tried again, after so many attempts.
+    Again(u32),
+    /// It is a dead letter, or the lock is lost.
+    End,
+}
+
+/// Starts the work that the lock was taken for.
+///
+/// # Errors
+/// There is nothing to run it on.
+pub(crate) fn spawn<S: Server>(
+    address: &Arc<Address>,
+    acquired: Acquired<S>,
+) -> io::Result<LockedTask> {
+    let (cancel, cancelled) = oneshot::channel();
+    let (end, ended) = oneshot::channel();
+    let run = Run {
+        address: Arc::clone(address),
+        acquired,
+        cancelled,
+    };
+    address.tenant.env().spawn(async move {
+        let stop = run.run().await;
+        // Nobody may be left to be told.
+        let _ = end.send(stop);
+    })?;
+    Ok(LockedTask { cancel, ended })
+}
+
+impl LockedTask {
+    /// Lets the work go on without a process.
+    pub(crate) fn detach(self, env: &Env) {
+        // If there is nothing to run this on, there is nothing that runs the work either.
+        let _ = env.spawn(async move {
+            let Self { cancel, ended } = self;
+            let _ = ended.await;
+            drop(cancel);
+        });
+    }
+
+    /// Drops the work, and waits until its lock is let go.
+    pub(crate) async fn cancel(self) {
+        let Self { cancel, ended } = self;
+        drop(cancel);
+        let _ = ended.await;
+    }
+}
+
+impl<S: Server> Run<S> {
+    /// Works until the result is committed, or is somebody else's matter. Returns why the process is
+    /// to stop, if the work said so.
+    async fn run(mut self) -> Option<String> {
+        let mut attempts = 0;
+        loop {
+            if attempts > 0 {
+                let wait = self.address.tenant.env().sleep(backoff(attempts));
+                if let Err(loss) = self.guard(wait).await {
+                    return self.lost(loss).await;
+                }
+            }
+            let work = self.work();
+            let failure = match self.guard(work).await {
+                Ok(Ok((worked, rest))) => match self.commit(&worked, rest).await {
+                    Ok(stop) => return stop,
+                    Err(failure) => failure,
+                },
+                Ok(Err(failure)) => failure,
+                Err(loss) => return self.lost(loss).await,
+            };
+            tracing::warn!(server = %self.address, %failure, "locked work failed");
+            match self.fail(&failure).await {
+                Next::Again(count) => attempts = count,
+                Next::End => return None,
+            }
+        }
+    }
+
+    /// The lock is not this holder's any more, or is let go.
+    async fn lost(&self, loss: Loss) -> Option<String> {
+        match loss {
+            Loss::Lost => {
+                tracing::warn!(server = %self.address, fence = self.acquired.fence, "lock lost; its work is dropped");
+                self.address.metrics().locks_lost.increment(1);
+            }
+            Loss::Cancelled => {
+                if let Err(error) = lock::let_go(&self.address, self.acquired.fence).await {
+                    tracing::warn!(server = %self.address, %error, "a lock was not let go: its lease has to end");
+                }
+            }
+        }
+        None
+    }
+
+    /// Waits for `work` while it renews the lock.
+    async fn guard<F: Future>(&mut self, work: F) -> Result<F::Output, Loss> {
+        let Self {
+            address,
+            acquired,
+            cancelled,
+        } = self;
+        let renewal = lock::renew_until_lost(address, acquired.fence);
+        match race(cancelled, race(renewal, work)).await {
+            First::One(_) => Err(Loss::Cancelled),
+            First::Other(First::One(())) => Err(Loss::Lost),
+            First::Other(First::Other(output)) => Ok(output),
+        }
+    }
+
+    /// Runs the handler, on a copy of the state.
+    fn work(&self) -> impl Future<Output = Result<(Worked<S>, Rest<S>), Failure>> + Send + use<S> {
+        let address = Arc::clone(&self.address);
+        let cached = Arc::clone(&self.acquired.cached);
+        let (work, fence) = (self.acquired.work.clone(), self.acquired.fence);
+        let is_call = matches!(work, LockedWork::Call(_));
+        let envelope = &self.acquired.envelope;
+        let message = MessageContext {
+            caller: envelope.from.map_or(Caller::None, Caller::Key),
+            id: envelope.id.clone(),
+            due: envelope.due_at(),
+        };
+        async move {
+            let run = async {
+                let mut state = cached.state.clone();
+                let mut cx = Locked::new(&address, fence, message);
+                let reply = state.handle_locked(work, &mut cx).await;
+                (state, reply, cx.take_effects())
+            };
+            let (state, reply, effects) = shielded(run).await?;
+            if effects.is_locking {
+                return Err(misused("locked work can't lock"));
+            }
+            let reply = is_call.then_some(reply);
+            let judged = judge(reply, effects, ANSWER_SIZE_MAX_BYTES);
+            let Handled { course, effects } = match judged {
+                Err(Failure::Encode { reason, .. }) if is_call => {
+                    Handled::refused(Answer::Failed(reason))
+                }
+                judged => judged?,
+            };
+            let state = effects.is_some().then_some(state);
+            let effects = effects.unwrap_or_default();
+            let worked = Worked {
+                state,
+                course,
+                writes: effects.writes,
+            };
+            let rest = Rest {
+                actions: effects.actions,
+                stop: effects.stop,
+            };
+            Ok((worked, rest))
+        }
+    }
+
+    /// Commits the result, if the lock is still held, and does what is left to do then.
+    async fn commit(
+        &mut self,
+        worked: &Worked<S>,
+        rest: Rest<S>,
+    ) -> Result<Option<String>, Failure> {
+        let mut waited = 0;
+        loop {
+            let committed = shielded(self.address.tenant.transact(|tx| {
+                let run = &*self;
+                async move { run.write(&tx, worked).await }
+            }));
+            let error = match committed.await? {
+                Ok(Some(committed)) => return Ok(self.finish(committed, rest).await),
+                Ok(None) => return Ok(self.lost(Loss::Lost).await),
+                Err(error) => error,
+            };
+            let remedy = error.remedy();
+            let failure = error.into_failure(&self.address);
+            if matches!(remedy, Remedy::Fewer | Remedy::Single) {
+                return Err(failure);
+            }
+            if matches!(failure, Failure::Transaction(Error::Closed { .. })) {
+                return Ok(None);
+            }
+            // The store is to blame. The work is done, and not done again: its result is committed as
+            // long as the lock is held. If it was committed already, the lock is not.
+            tracing::warn!(server = %self.address, %failure, "the result of locked work is not committed yet");
+            waited += 1;
+            let wait = self.address.tenant.env().sleep(backoff(waited));
+            if let Err(loss) = self.guard(wait).await {
+                return Ok(self.lost(loss).await);
+            }
+        }
+    }
+
+    /// Writes the result and unlocks; none if the lock is lost.
+    async fn write(
+        &self,
+        tx: &Transaction,
+        worked: &Worked<S>,
+    ) -> Result<Option<Committed<S>>, AttemptError> {
+        let (address, envelope) = (&*self.address, &self.acquired.envelope);
+        let held = lock::held_by(tx, address, self.acquired.fence);
+        let version = dgen_codec::version(tx, address.keys.state());
+        if held.await?.is_none() {
+            return Ok(None);
+        }
+        let base = &self.acquired.cached;
+        let Some(current) = state::current(tx, address, Some(base), version.await?).await? else {
+            return Ok(None);
+        };
+        let mut outbox = Outbox {
+            effects: worked.writes.clone(),
+            ..Outbox::default()
+        };
+        if let (Some(from), Course::Answered(answer)) = (envelope.from, &worked.course) {
+            outbox.answers.push((from, answer.clone()));
+        }
+        self.remember(tx, &worked.course)?;
+        let answers = outbox.write(tx, address).await?;
+        lock::release(tx, address)?;
+        let state = match &worked.state {
+            None => NewState::Unchanged(current),
+            Some(mine) if Arc::ptr_eq(base, &current) => {
+                state::write(tx, address, current, mine.clone())?
+            }
+            Some(mine) => {
+                // What priority and info messages changed meanwhile is kept.
+                let merged = dgen_codec::merge(&base.state, mine, &current.state)?;
+                state::write(tx, address, current, merged)?
+            }
+        };
+        Ok(Some(Committed { state, answers }))
+    }
+
+    /// Remembers the answer under the message's id, if it has one.
+    fn remember(&self, tx: &Transaction, course: &Course) -> Result<(), Error> {
+        let address = &self.address;
+        let Some(id) = &self.acquired.envelope.id else {
+            return Ok(());
+        };
+        let answer = match course {
+            Course::Answered(answer) => FirstAnswer::Given(answer.clone()),
+            Course::Deferred(_) => FirstAnswer::Deferred(Vec::new()),
+            Course::Done | Course::Locking => FirstAnswer::None,
+        };
+        let now_millis = clock::to_millis(address.tenant.env().wall_clock());
+        let until_millis = now_millis + clock::millis(address.options.id_window);
+        let mut memory = Memory::default();
+        memory.insert(
+            id.clone(),
+            Remembered {
+                until_millis,
+                answer,
+            },
+        );
+        memory.write(tx, &address.keys, id)
+    }
+
+    async fn finish(&self, committed: Committed<S>, rest: Rest<S>) -> Option<String> {
+        let cached = committed.state.committed().await;
+        let after = After {
+            actions: vec![rest.actions],
+            answers: committed.answers,
+        };
+        after.run(&self.address, &cached.state);
+        rest.stop
+    }
+
+    /// Counts a failure; after too many the message is a dead letter, and the lock is released.
+    async fn fail(&mut self, failure: &Failure) -> Next {
+        let error = text(failure);
+        loop {
+            let counted = self.address.tenant.transact(|tx| {
+                let (run, error) = (&*self, error.as_str());
+                async move { run.count(&tx, error).await }
+            });
+            match counted.await {
+                Ok((next, answers)) => {
+                    for (from, answer) in answers {
+                        self.address.registry.answer(&from, answer);
+                    }
+                    return next;
+                }
+                Err(error) => {
+                    tracing::warn!(server = %self.address, %error, "a failure was not counted");
+                    let wait = self.address.tenant.env().sleep(backoff(u32::MAX));
+                    if let Err(loss) = self.guard(wait).await {
+                        self.lost(loss).await;
+                        return Next::End;
+                    }
+                }
+            }
+        }
+    }
+
+    async fn count(
+        &self,
+        tx: &Transaction,
+        error: &str,
+    ) -> Result<(Next, LocalAnswers), AttemptError> {
+        let address = &*self.address;
+        let Some(lock) = lock::held_by(tx, address, self.acquired.fence).await? else {
+            return Ok((Next::End, Vec::new()));
+        };
+        let attempts = lock.attempts + 1;
+        if attempts < address.options.max_attempts {
+            let error = Some(dead_letters::shortened(error));
+            Hold::Locked(Lock {
+                attempts,
+                error,
+                ..lock
+            })
+            .write(tx, &address.keys)?;
+            return Ok((Next::Again(attempts), Vec::new()));
+        }
+        let death = Death {
+            error: dead_letters::shortened(error),
+            attempts,
+        };
+        lock::release(tx, address)?;
+        let envelope = bytes_of(&self.acquired.envelope);
+        let answers = dead_letters::bury(tx, address, &envelope, death).await?;
+        Ok((Next::End, answers))
+    }
+}

@@ -1,0 +1,60 @@
+//! What an operator counts: names of metrics, and where they are kept.
+//!
+//! Through crate `metrics`: install a recorder before servers are started. Without one, each costs a
+//! branch.
+
+use std::{sync::Arc, time::Duration};
+
+use metrics::{Counter, Gauge, Histogram};
+
+/// The metrics of the servers of one stored name. [The crate](crate#metrics) lists them for users.
+pub(crate) struct Metrics {
+    pub(crate) messages: Counter,
+    pub(crate) batch_size: Histogram,
+    pub(crate) queue_length: Gauge,
+    pub(crate) attempts: Counter,
+    pub(crate) conflicts: Counter,
+    pub(crate) cache_hits: Counter,
+    pub(crate) cache_misses: Counter,
+    pub(crate) failures: Counter,
+    pub(crate) dead_letters: Counter,
+    pub(crate) timers_fired: Counter,
+    pub(crate) swept: Counter,
+    pub(crate) locks_taken_over: Counter,
+    pub(crate) locks_lost: Counter,
+    lock_wait_seconds: Histogram,
+    commit_seconds: Histogram,
+}
+
+impl Metrics {
+    pub(crate) fn new(server: &Arc<str>) -> Self {
+        let server = || Arc::clone(server);
+        Self {
+            messages: metrics::counter!("dgen_messages_total", "server" => server()),
+            batch_size: metrics::histogram!("dgen_batch_size", "server" => server()),
+            queue_length: metrics::gauge!("dgen_queue_length", "server" => server()),
+            attempts: metrics::counter!("dgen_attempts_total", "server" => server()),
+            conflicts: metrics::counter!("dgen_conflicts_total", "server" => server()),
+            cache_hits: metrics::counter!("dgen_cache_hits_total", "server" => server()),
+            cache_misses: metrics::counter!("dgen_cache_misses_total", "server" => server()),
+            failures: metrics::counter!("dgen_failures_total", "server" => server()),
+            dead_letters: metrics::counter!("dgen_dead_letters_total", "server" => server()),
+            timers_fired: metrics::counter!("dgen_timers_fired_total", "server" => server()),
+            swept: metrics::counter!("dgen_swept_total", "server" => server()),
+            locks_taken_over: metrics::counter!("dgen_locks_taken_over_total", "server" => server()),
+            locks_lost: metrics::counter!("dgen_locks_lost_total", "server" => server()),
+            lock_wait_seconds: metrics::histogram!("dgen_lock_wait_seconds", "server" => server()),
+            commit_seconds: metrics::histogram!("dgen_commit_seconds", "server" => server()),
+        }
+    }
+
+    /// A consumer waited so long for a lock of somebody else's.
+    pub(crate) fn waited_for_lock(&self, wait: Duration) {
+        self.lock_wait_seconds.record(wait.as_secs_f64());
+    }
+
+    /// A batch took so long from its first read to the answer of its commit.
+    pub(crate) fn committed(&self, took: Duration) {
+        self.commit_seconds.record(took.as_secs_f64());
+    }
+}

@@ -1,0 +1,147 @@
+//! Priority and info messages: each in a transaction of its own that looks neither at the queue nor
+//! at the lock (SPEC S5).
+
+use std::sync::Arc;
+
+use dgen_backend::Transaction;
+
+use crate::{
+    Failure, Server,
+    address::Address,
+    carrying::{CarriedOut, carry_out},
+    clock,
+    decision::{ANSWER_SIZE_MAX_BYTES, Work},
+    error::text,
+    handling::{Trial, shielded},
+    hold::Hold,
+    lock::{self, Acquired, Locking},
+    locked_work,
+    mailbox::{Done, Refused, Unit},
+    memory::Memory,
+    remedy::{AttemptError, Remedy},
+    state::{self, Cached},
+};
+
+/// What a priority or info message came to.
+pub(crate) struct Urgent<S: Server> {
+    /// The state since then; none if nothing was committed.
+    pub(crate) cached: Option<Arc<Cached<S>>>,
+    pub(crate) done: Done,
+    /// The lock it took.
+    pub(crate) lock: Option<Acquired<S>>,
+    /// Why the process is to stop, if the handler said so.
+    pub(crate) stop: Option<String>,
+}
+
+/// An attempt, before its commit.
+enum Tried<S: Server> {
+    CarriedOut(Box<CarriedOut<S>>),
+    Refused(Failure),
+}
+
+/// Handles the message of `unit`, and does what is left to do once that is committed.
+pub(crate) async fn handle<S: Server>(
+    address: &Arc<Address>,
+    cached: Option<&Arc<Cached<S>>>,
+    unit: &Unit<S>,
+) -> Urgent<S> {
+    let tried = shielded(
+        address
+            .tenant
+            .transact(|tx| async move { attempt(&tx, address, cached, unit).await }),
+    );
+    let failure = match tried.await {
+        Ok(Ok(Tried::CarriedOut(carried_out))) => {
+            let (cached, mut units, lock, stop) = carried_out.committed(address).await;
+            return Urgent {
+                lock: lock.and_then(|lock| acquired(lock, &cached)),
+                cached: Some(cached),
+                done: units.pop().unwrap_or(Err(Refused::NotHandled)),
+                stop,
+            };
+        }
+        Ok(Ok(Tried::Refused(failure))) | Err(failure) => failure,
+        Ok(Err(error)) => {
+            let is_conflict = error.remedy() == Remedy::Again;
+            tracing::debug!(server = %address, error = text(&error), is_conflict, "priority message failed");
+            error.into_failure(address)
+        }
+    };
+    Urgent {
+        cached: None,
+        done: Err(Refused::Failed(failure)),
+        lock: None,
+        stop: None,
+    }
+}
+
+/// Handles the message of `unit` where no process of the server is: the caller does it.
+pub(crate) async fn handle_here<S: Server>(address: &Arc<Address>, unit: &Unit<S>) -> Done {
+    let urgent = handle(address, None, unit).await;
+    if let Some(acquired) = urgent.lock {
+        let env = address.tenant.env();
+        match locked_work::spawn(address, acquired) {
+            Ok(task) => task.detach(env),
+            Err(error) => {
+                tracing::warn!(server = %address, %error, "locked work waits for its lease to end");
+            }
+        }
+    }
+    urgent.done
+}
+
+/// The lock that was taken, with what there is to work on.
+pub(crate) fn acquired<S: Server>(
+    Locking { fence, envelope }: Locking,
+    cached: &Arc<Cached<S>>,
+) -> Option<Acquired<S>> {
+    let work = envelope.message().ok().and_then(lock::work_of)?;
+    Some(Acquired {
+        fence,
+        envelope,
+        work,
+        cached: Arc::clone(cached),
+    })
+}
+
+async fn attempt<S: Server>(
+    tx: &Transaction,
+    address: &Arc<Address>,
+    cached: Option<&Arc<Cached<S>>>,
+    unit: &Unit<S>,
+) -> Result<Tried<S>, AttemptError> {
+    let keys = &address.keys;
+    let read_version = tx.read_version();
+    let version = dgen_codec::version(tx, keys.state());
+    let now_millis = clock::to_millis(address.tenant.env().wall_clock());
+    let memory = Memory::read(tx, keys, unit.ids(), now_millis).await?;
+    let (read_version, version) = (read_version.await?, version.await?);
+    let Some(cached) = state::current(tx, address, cached, version).await? else {
+        return Ok(Tried::Refused(Failure::NotStarted {
+            server: address.to_string(),
+        }));
+    };
+    let work = Work {
+        address,
+        items: &[],
+        may_have_more: false,
+        units: std::slice::from_ref(unit),
+        is_urgent: true,
+        batch_max: 1,
+        answer_size_max_bytes: ANSWER_SIZE_MAX_BYTES,
+        memory,
+        now_millis,
+    };
+    let mut trial = Trial::new(address, cached.state.clone());
+    let decision = work.decide(&mut trial);
+    if decision.lock.is_some()
+        && let Some(hold) = tx.get(keys.hold()).await?
+        && let Hold::Locked(lock) = Hold::from_bytes(&hold)?
+    {
+        return Ok(Tried::Refused(Failure::Locked {
+            since: clock::from_millis(lock.since),
+        }));
+    }
+    let carried_out = carry_out(tx, address, cached, trial.state, decision, read_version).await?;
+    Ok(Tried::CarriedOut(Box::new(carried_out)))
+}
