@@ -50,8 +50,9 @@ pub(super) fn method(server: &Server) -> Option<TokenStream> {
         })
     });
     // A future that may not change threads is shown at its handler, and not at the block.
+    let sendable = sendable_ident(Span::call_site());
     let sendable = quote! {
-        fn sendable<F>(future: F) -> impl ::core::future::Future<Output = F::Output> + ::core::marker::Send
+        fn #sendable<F>(future: F) -> impl ::core::future::Future<Output = F::Output> + ::core::marker::Send
         where
             F: ::core::future::Future + ::core::marker::Send,
         {
@@ -90,6 +91,12 @@ fn waiting(
     }
     let span = located_at(message.ident.span());
     let run = run(message, cx, span);
-    let wait = quote_spanned!(span=> sendable(#run).await);
+    let sendable = sendable_ident(span);
+    let wait = quote_spanned!(span=> #sendable(#run).await);
     Some((variant(enumeration, message), wait))
+}
+
+/// Blind to the user's names: an argument may be called the same.
+fn sendable_ident(shown_at: Span) -> Ident {
+    Ident::new("sendable", Span::mixed_site().located_at(shown_at))
 }

@@ -77,9 +77,10 @@ pub mod shop {
             work: u64,
             context: &mut ::dgen_server::Locked<Self>,
             cx: u64,
+            sendable: u64,
         ) -> u64 {
             let _ = context.id();
-            ::core::future::ready(work + cx).await
+            ::core::future::ready(work + cx + sendable).await
         }
 
         /// Without a context.
@@ -249,7 +250,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         shop.charge(1_200).timeout(Duration::from_secs(9)).await,
         Err(CallError::Handler(Refused { over: 200 })),
     ));
-    assert_eq!(shop.sum(1, 2).await?, 3);
+    assert_eq!(shop.sum(1, 2, 3).await?, 6);
     shop.r#yield("yielded".to_owned()).await?;
     shop.audit().await?;
 
