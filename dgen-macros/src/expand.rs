@@ -10,8 +10,8 @@ mod handle;
 mod locked;
 mod messages;
 
-use proc_macro2::TokenStream;
-use quote::quote;
+use proc_macro2::{Span, TokenStream};
+use quote::{ToTokens, quote};
 
 use crate::model::{Argument, Message, Server};
 
@@ -25,6 +25,17 @@ pub(crate) fn server(server: &Server) -> TokenStream {
     items
         .into_iter()
         .map(|item| quote!(#(#cfgs)* #item))
+        .collect()
+}
+
+/// `tokens`, shown at `span`.
+fn shown_at(span: Span, tokens: impl ToTokens) -> TokenStream {
+    let tokens = tokens.to_token_stream().into_iter();
+    tokens
+        .map(|mut token| {
+            token.set_span(token.span().located_at(span));
+            token
+        })
         .collect()
 }
 

@@ -24,6 +24,16 @@ mod old {
         pub(super) fn scale(&mut self, factor: i64) {
             let _ = factor;
         }
+
+        #[cast]
+        pub(super) fn lower(&mut self, by: i64) {
+            let _ = by;
+        }
+
+        #[cast]
+        pub(super) fn drop_by(&mut self, by: i64) {
+            let _ = by;
+        }
     }
 }
 
@@ -50,8 +60,7 @@ mod new {
             self.notes.push(note);
         }
 
-        #[cast]
-        #[serde(rename = "scale")]
+        #[cast(rename = "scale")]
         pub(super) fn multiply(&mut self, #[serde(alias = "factor")] by: i64) {
             self.total *= by;
         }
@@ -65,6 +74,11 @@ mod new {
             by: i64,
         ) {
             self.total += by * times * unit;
+        }
+
+        #[cast(alias = "lower", alias = "drop_by")]
+        pub(super) fn subtract(&mut self, by: i64) {
+            self.total -= by;
         }
 
         #[call]
@@ -90,10 +104,11 @@ async fn queued_messages_survive_new_reordered_and_renamed_handlers_and_argument
     let tenant = dgen_server::in_memory()?;
     let sender = old::TallyHandle::client(&tenant, "t");
     sender.add(100, 100).await?;
-    sender.batch().reset().add(2, 3).scale(7).await?;
+    let batch = sender.batch().reset().add(2, 3).scale(7);
+    batch.lower(1).drop_by(1).await?;
 
     let counter = new::CounterHandle::start(&tenant, "t", ()).await?;
-    assert_eq!(counter.total().await?, 42);
+    assert_eq!(counter.total().await?, 40);
     assert_eq!(counter.notes().await?, [None]);
     Ok(())
 }

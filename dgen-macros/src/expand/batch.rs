@@ -49,7 +49,6 @@ pub(super) fn items(server: &Server) -> Vec<TokenStream> {
 
                 /// All of them as one cast: to send from a handler, to enqueue in a transaction, to
                 /// give an id or a timeout.
-                #[must_use = "a cast is sent by awaiting it"]
                 #vis fn cast(self) -> #krate::Cast<'handle, #ty> {
                     self.handle.cast_all(self.casts)
                 }

@@ -6,7 +6,7 @@ use syn::Ident;
 use syn::spanned::Spanned;
 
 use super::messages::phantom_arm;
-use super::{locked, variant};
+use super::{locked, shown_at, variant};
 use crate::model::{Argument, Call, Init, InitFunction, Message, Server, located_at};
 
 pub(super) fn item(server: &Server) -> TokenStream {
@@ -80,7 +80,7 @@ fn handle_info(server: &Server) -> Option<TokenStream> {
         let (cfgs, pattern, run) = (
             &message.cfgs,
             variant(&info_ident, message),
-            run(message, &cx),
+            run(message, &cx, Span::call_site()),
         );
         quote!(#(#cfgs)* #pattern => #run)
     });
@@ -179,7 +179,7 @@ fn call_arm(server: &Server, enumeration: &Ident, handler: &Call, cx: &Ident) ->
     let (cfgs, pattern, run) = (
         &message.cfgs,
         variant(enumeration, message),
-        run(message, cx),
+        run(message, cx, located_at(handler.value.span())),
     );
     let reply = reply(server, handler, &run);
     quote!(#(#cfgs)* #pattern => #reply)
@@ -190,28 +190,38 @@ fn cast_arm(server: &Server, enumeration: &Ident, message: &Message, cx: &Ident)
         return locked::lock_arm(server, enumeration, message, cx, &quote!());
     }
     let (cfgs, pattern) = (&message.cfgs, variant(enumeration, message));
-    let run = run(message, cx);
+    let run = run(message, cx, Span::call_site());
     quote!(#(#cfgs)* #pattern => #run)
 }
 
-/// The reply that what a handler returns comes to.
+/// The reply that what a handler returns comes to. Shown at what cannot be replied, if it cannot.
 pub(super) fn reply(server: &Server, handler: &Call, run: &TokenStream) -> TokenStream {
     let krate = &server.crate_path;
+    let at_value = located_at(handler.value.span());
     match &handler.error {
         _ if handler.is_deferred => quote!(#krate::Reply::deferred(#run)),
-        None => quote!(#krate::Reply::ok(&#run)),
-        Some(_) => quote! {
-            match #run {
-                ::core::result::Result::Ok(reply) => #krate::Reply::ok(&reply),
-                ::core::result::Result::Err(error) => #krate::Reply::err(&error),
+        None => {
+            let krate = shown_at(at_value, krate);
+            quote_spanned!(at_value=> #krate::Reply::ok(&#run))
+        }
+        Some(error) => {
+            let at_error = located_at(error.span());
+            let (ok, err) = (shown_at(at_value, krate), shown_at(at_error, krate));
+            let ok = quote_spanned!(at_value=> #ok::Reply::ok(&reply));
+            let err = quote_spanned!(at_error=> #err::Reply::err(&error));
+            quote! {
+                match #run {
+                    ::core::result::Result::Ok(reply) => #ok,
+                    ::core::result::Result::Err(error) => #err,
+                }
             }
-        },
+        }
     }
 }
 
 /// Runs the handler: `Self::increment(self, by)`, with the context where the user put it. A path
 /// and not a method call, so that no trait's method of the same name can come first.
-pub(super) fn run(message: &Message, cx: &Ident) -> TokenStream {
+pub(super) fn run(message: &Message, cx: &Ident, span: Span) -> TokenStream {
     let method = &message.ident;
     let mut values: Vec<&Ident> = message
         .arguments
@@ -221,5 +231,5 @@ pub(super) fn run(message: &Message, cx: &Ident) -> TokenStream {
     if let Some(at) = message.context_at {
         values.insert(at, cx);
     }
-    quote!(Self::#method(self #(, #values)*))
+    quote_spanned!(span=> Self::#method(self #(, #values)*))
 }

@@ -1,12 +1,12 @@
 //! Locked work: a message whose handler waits takes the lock first, and runs afterwards.
 
 use proc_macro2::{Span, TokenStream};
-use quote::quote;
+use quote::{quote, quote_spanned};
 use syn::Ident;
 
 use super::behaviour::{reply, run};
 use super::variant;
-use crate::model::{Message, Server};
+use crate::model::{Message, Server, located_at};
 
 /// The arm of `handle_call` or `handle_cast`: the message takes the lock, and `then` is the answer.
 pub(super) fn lock_arm(
@@ -49,6 +49,16 @@ pub(super) fn method(server: &Server) -> Option<TokenStream> {
             }
         })
     });
+    // A future that may not change threads is shown at its handler, and not at the block.
+    let sendable = sendable_ident(Span::call_site());
+    let sendable = quote! {
+        fn #sendable<F>(future: F) -> impl ::core::future::Future<Output = F::Output> + ::core::marker::Send
+        where
+            F: ::core::future::Future + ::core::marker::Send,
+        {
+            future
+        }
+    };
     let arms: Vec<TokenStream> = call_arms.chain(cast_arms).collect();
     if arms.is_empty() {
         return None;
@@ -61,6 +71,7 @@ pub(super) fn method(server: &Server) -> Option<TokenStream> {
             #work: #krate::LockedWork<Self>,
             #cx: &mut #krate::Locked<Self>,
         ) -> #krate::Reply {
+            #sendable
             match #work {
                 #(#arms,)*
                 _ => #krate::Reply::later(),
@@ -78,6 +89,14 @@ fn waiting(
     if !message.is_locked {
         return None;
     }
-    let run = run(message, cx);
-    Some((variant(enumeration, message), quote!(#run.await)))
+    let span = located_at(message.ident.span());
+    let run = run(message, cx, span);
+    let sendable = sendable_ident(span);
+    let wait = quote_spanned!(span=> #sendable(#run).await);
+    Some((variant(enumeration, message), wait))
+}
+
+/// Blind to the user's names: an argument may be called the same.
+fn sendable_ident(shown_at: Span) -> Ident {
+    Ident::new("sendable", Span::mixed_site().located_at(shown_at))
 }

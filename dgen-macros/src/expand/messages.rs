@@ -1,12 +1,12 @@
 //! The enums of calls, of casts and of infos.
 
 use proc_macro2::TokenStream;
-use quote::quote;
+use quote::{quote, quote_spanned};
 use syn::ext::IdentExt;
 use syn::{GenericParam, Ident, Visibility};
 
 use super::docs;
-use crate::model::{Message, Server, StoredName};
+use crate::model::{Message, Server, StoredName, located_at};
 
 /// An enum, and what becomes of its values.
 struct Messages<'a> {
@@ -121,7 +121,10 @@ fn variant(server: &Server, message: &Message, is_stored: bool) -> TokenStream {
         let ty = &argument.ty;
         let serde = &argument.serde;
         let doc = format!(" The argument `{}`.", ident.unraw());
-        quote!(#[doc = #doc] #(#serde)* #ident: #ty)
+        // Serde shows its errors where a field begins.
+        let span = located_at(ident.span());
+        let doc = quote_spanned!(span=> #[doc = #doc]);
+        quote!(#doc #(#serde)* #ident: #ty)
     });
     quote! {
         #docs

@@ -85,7 +85,7 @@ impl Taken {
                 mistakes.add(
                     culprit,
                     format_args!(
-                        "a message `{name}` in the queue is for `{other}`: choose another name"
+                        "messages stored as `{name}` are for `{other}` already: choose another name"
                     ),
                 );
             }

@@ -700,9 +700,9 @@ fn a_stored_name_is_for_one_message() {
     assert_eq!(
         mistakes,
         [
-            "a message `add` in the queue is for `add`: choose another name",
-            "a message `add` in the queue is for `add`: choose another name",
-            "a message `lower` in the queue is for `sub`: choose another name",
+            "messages stored as `add` are for `add` already: choose another name",
+            "messages stored as `add` are for `add` already: choose another name",
+            "messages stored as `lower` are for `sub` already: choose another name",
         ],
     );
     let server = server.expect("the block itself is right");

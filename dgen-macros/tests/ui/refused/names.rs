@@ -26,8 +26,11 @@ impl Counter {
     #[cast]
     fn both(&mut self) {}
 
-    #[call(priority = 1)]
-    fn with_options(&self) {}
+    #[call]
+    fn client_with(&self) {}
+
+    #[cast]
+    fn cast(&mut self) {}
 
     #[call]
     const LIMIT: i64 = 3;
