@@ -40,9 +40,21 @@ pub mod shop {
         pub over: u64,
     }
 
+    impl ::core::fmt::Display for Refused {
+        fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+            f.write_str("refused")
+        }
+    }
+
     /// Nothing comes any more.
     #[derive(Debug, PartialEq, Serialize, Deserialize)]
     pub struct Closed;
+
+    impl ::core::fmt::Display for Closed {
+        fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+            f.write_str("closed")
+        }
+    }
 
     /// What serde has never heard of.
     #[derive(Clone)]
