@@ -4,10 +4,10 @@
 use std::time::{Duration, SystemTime};
 
 use dgen_backend::{
-    Error, KeyRange, RangePage, RangeRead, Read, Transaction,
+    Error, KeyRange, KeyValue, RangePage, RangeRead, Read, Transaction,
     tuple::{Element, Versionstamp, unpack},
 };
-use dgen_codec::{clear_chunks, from_plain, to_plain};
+use dgen_codec::{clear_chunks, from_plain};
 
 use crate::{
     clock,
@@ -93,56 +93,72 @@ pub(crate) async fn work_off(
     now: SystemTime,
 ) -> Result<WorkedOff, Error> {
     let now_millis = clock::to_millis(now);
-    let all = RangeRead::from(KeyRange::subspace(keys.agenda())).limit(ROWS_MAX + 1);
-    let rows = tx.snapshot().collect_range(all).await?;
+    let mut read = RangeRead::from(KeyRange::subspace(keys.agenda())).limit(ROWS_MAX);
     let mut done = WorkedOff::default();
     let mut size_bytes = 0;
-    for row in rows.iter().take(ROWS_MAX) {
-        let Row { due_millis, what } = Row::of(&row.key, keys);
-        if due_millis > now_millis || size_bytes > CASTS_SIZE_MAX_BYTES {
-            done.next_millis = Some(due_millis);
-            return Ok(done);
+    loop {
+        let page = tx.snapshot().get_range(read.clone()).await?;
+        for row in &page.rows {
+            let Row { due_millis, what } = Row::of(&row.key, keys);
+            if due_millis > now_millis || size_bytes > CASTS_SIZE_MAX_BYTES {
+                done.next_millis = Some(due_millis);
+                return Ok(done);
+            }
+            size_bytes += row.value.len();
+            work_off_row(tx, keys, (due_millis, now_millis), row, what, &mut done)?;
         }
-        if what == What::Unknown {
-            continue;
-        }
-        // Two consumers that take the same row conflict.
-        tx.add_read_conflict(&KeyRange::key(&row.key))?;
-        tx.clear(&row.key)?;
-        match what {
-            What::Timer(_) => {
-                size_bytes += row.value.len();
-                done.fired += 1;
-                fire(tx, keys, due_millis, now_millis, None, &row.value)?;
+        match page.rest(&read) {
+            Some(rest) => read = rest,
+            None => {
+                // What is behind the limit is looked at next.
+                let is_limited = done.fired + done.swept >= ROWS_MAX;
+                done.next_millis = is_limited.then_some(now_millis);
+                return Ok(done);
             }
-            What::KeyedTimer(key) => {
-                size_bytes += row.value.len();
-                done.fired += 1;
-                fire(tx, keys, due_millis, now_millis, Some(&key), &row.value)?;
-            }
-            What::Reply(from) => {
-                done.swept += 1;
-                clear_chunks(tx, &keys.reply(&from))?;
-            }
-            What::Id(id) => {
-                done.swept += 1;
-                clear_chunks(tx, &keys.remembered(&id))?;
-            }
-            What::Unknown => {}
         }
     }
-    done.next_millis = rows
-        .get(ROWS_MAX)
-        .map(|row| Row::of(&row.key, keys).due_millis);
-    Ok(done)
+}
+
+fn work_off_row(
+    tx: &Transaction,
+    keys: &Keys,
+    (due_millis, now_millis): (u64, u64),
+    row: &KeyValue,
+    what: What,
+    done: &mut WorkedOff,
+) -> Result<(), Error> {
+    if what == What::Unknown {
+        return Ok(());
+    }
+    // Two consumers that take the same row conflict.
+    tx.add_read_conflict(&KeyRange::key(&row.key))?;
+    tx.clear(&row.key)?;
+    match what {
+        What::Timer(_) => {
+            done.fired += 1;
+            fire(tx, keys, (due_millis, now_millis), None, &row.value)
+        }
+        What::KeyedTimer(key) => {
+            done.fired += 1;
+            fire(tx, keys, (due_millis, now_millis), Some(&key), &row.value)
+        }
+        What::Reply(from) => {
+            done.swept += 1;
+            clear_chunks(tx, &keys.reply(&from))
+        }
+        What::Id(id) => {
+            done.swept += 1;
+            clear_chunks(tx, &keys.remembered(&id))
+        }
+        What::Unknown => Ok(()),
+    }
 }
 
 /// A timer is due: its casts enter the queue, and it is set again if it is periodic.
 fn fire(
     tx: &Transaction,
     keys: &Keys,
-    due_millis: u64,
-    now_millis: u64,
+    (due_millis, now_millis): (u64, u64),
     key: Option<&str>,
     value: &[u8],
 ) -> Result<(), Error> {
@@ -176,8 +192,7 @@ pub(crate) async fn set_timer(
     if let Some(key) = key {
         cancel_timer(tx, keys, key).await?;
     }
-    let value = to_plain(timed).expect("its casts are bytes");
-    set_row(tx, keys, due_millis, key, &value)?;
+    set_row(tx, keys, due_millis, key, &timed.to_bytes())?;
     // Whoever consumes this server waits for something later, perhaps.
     keys.queue().notify(tx)
 }

@@ -67,7 +67,7 @@ pub(crate) struct Batch<S: Server> {
     pub(crate) taken: usize,
     /// Why the first message left in the queue can't be handled, if it can't.
     pub(crate) stuck: Option<Stuck>,
-    /// Whether the queue may hold more.
+    /// Whether there may be more to do: in the queue, or on the agenda.
     pub(crate) has_more: bool,
     /// The version at which the queue was looked at.
     pub(crate) version: u64,
@@ -148,16 +148,16 @@ impl<S: Server> Attempt<'_, S> {
             .increment(agenda.fired as u64);
         address.metrics().swept.increment(agenda.swept as u64);
         let (taken, stuck) = (decision.taken, decision.stuck.take());
-        let has_more = head.may_have_more() || taken < head.items().len() || agenda.fired > 0;
+        let has_left = head.may_have_more() || taken < head.items().len();
         let queue_length = items.len() - taken;
         drop(items);
         pop(tx, address, &mut head, taken, hold.is_some())?;
         let done = carry_out(tx, address, cached, trial.state, decision, read_version).await?;
         Ok(Attempted::Handled(Box::new(Batch {
+            has_more: has_left || agenda.fired > 0 || done.has_set_timer,
             done,
             taken,
             stuck,
-            has_more,
             version: read_version,
             next_due_millis: agenda.next_millis,
             queue_length,

@@ -167,12 +167,7 @@ impl<S: Server> Sent<'_, S> {
         let address = self.handle.address();
         let from = address.registry.new_call();
         let id = self.id.map(|id| MessageId { id, index: 0 });
-        let envelope = Envelope::call::<S>(&self.call, Some(from), id);
-        let envelope = envelope.map_err(|error| Failure::Encode {
-            what: "the call",
-            reason: error.to_string(),
-        })?;
-        let item = bytes_of(&envelope);
+        let item = bytes_of(&Envelope::call::<S>(&self.call, Some(from), id)?);
         // Made before the push, so that a caller who gives up in the middle of it cleans up too.
         let queued = Queued::new(address, from, self.until_millis);
         let push = |tx: Transaction| -> Result<(), dgen_backend::Error> {

@@ -27,6 +27,8 @@ pub(crate) struct CarriedOut<S: Server> {
     pub(crate) lock: Option<Locking>,
     /// Why the process is to stop, if a handler said so.
     pub(crate) stop: Option<String>,
+    /// Whether a timer was set, perhaps one of this server that is due before all others.
+    pub(crate) has_set_timer: bool,
     after: After<S>,
 }
 
@@ -52,6 +54,7 @@ pub(crate) async fn carry_out<S: Server>(
     for id in &decision.remembered {
         decision.memory.write(tx, &address.keys, id)?;
     }
+    let has_set_timer = decision.outbox.has_timer();
     let answers = decision.outbox.write(tx, address).await?;
     let lock = match decision.lock {
         Some(envelope) => Some(lock::acquire(tx, address, envelope, read_version)?),
@@ -67,6 +70,7 @@ pub(crate) async fn carry_out<S: Server>(
         units: decision.units,
         lock,
         stop: decision.stop,
+        has_set_timer,
         after: After {
             actions: decision.actions,
             answers,

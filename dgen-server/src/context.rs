@@ -161,7 +161,7 @@ impl<S: Server> Context<S> {
     /// when somebody does; [`due`](Self::due) says how late it is.
     ///
     /// # Errors
-    /// As [`send`](Self::send); also a cast of more than 90,000 bytes.
+    /// As [`send`](Self::send); also casts of more than 100,000 bytes, encoded.
     pub fn send_after<'a, T: Server>(
         &mut self,
         delay: Duration,
@@ -322,8 +322,8 @@ impl<S: Server> Context<S> {
             return Timer::none();
         };
         let timed = Timed::new(&envelopes, every_millis);
-        if timed.size_bytes() > Timed::SIZE_MAX_BYTES {
-            self.fail("a timer's cast has more than 90,000 bytes");
+        if timed.to_bytes().len() > Timed::SIZE_MAX_BYTES {
+            self.fail("a timer's casts have more than 100,000 bytes");
             return Timer::none();
         }
         self.effects.writes.push(Effect::SetTimer {

@@ -282,7 +282,7 @@ impl<S: Server> Work<'_, S> {
         if matches!(handled.course, Course::Locking) {
             let from = registry.new_call();
             let envelope = Envelope::call::<S>(call, Some(from), id);
-            let envelope = envelope.map_err(|error| Refused::encode("the call", &error))?;
+            let envelope = envelope.map_err(|failure| trial.refuse(failure))?;
             decision.keep(handled.effects);
             decision.lock = Some(envelope);
             return Ok(decision.wait(from, unit));
@@ -328,7 +328,7 @@ impl<S: Server> Work<'_, S> {
             && let [(id, cast)] = &new[..]
         {
             let envelope = Envelope::cast::<S>(cast, id.clone());
-            let envelope = envelope.map_err(|error| Refused::encode("the cast", &error))?;
+            let envelope = envelope.map_err(|failure| trial.refuse(failure))?;
             decision.lock = Some(envelope);
         } else {
             for (id, _) in &new {

@@ -139,6 +139,15 @@ pub enum Failure {
         max: usize,
     },
 
+    /// A message that is too large for a queue. It was not sent.
+    #[error("a message of {size_bytes} bytes is over the limit of {max_bytes}")]
+    TooLarge {
+        /// Its size.
+        size_bytes: usize,
+        /// The largest there may be.
+        max_bytes: usize,
+    },
+
     /// A message, a reply or a state that serde can't encode. Nothing was changed.
     #[error("{what} can't be encoded: {reason}")]
     Encode {

@@ -14,6 +14,7 @@ use crate::{
     address::Address,
     context::MessageContext,
     effects::{Effect, Effects},
+    mailbox::Refused,
     message::{From, Message},
     reply::{Answer, Given, Reply},
 };
@@ -24,6 +25,8 @@ pub(crate) const KEY_SIZE_MAX_BYTES: usize = 1_000;
 /// A state that messages are tried on.
 pub(crate) struct Trial<S: Server> {
     pub(crate) state: S,
+    /// The state before the last message.
+    before: Option<S>,
     cx: Context<S>,
 }
 
@@ -59,6 +62,7 @@ impl<S: Server> Trial<S> {
     pub(crate) fn new(address: &Arc<Address>, state: S) -> Self {
         Self {
             state,
+            before: None,
             cx: Context::new(Arc::clone(address)),
         }
     }
@@ -71,7 +75,7 @@ impl<S: Server> Trial<S> {
         context: MessageContext,
         answer_size_max_bytes: usize,
     ) -> Result<Handled<S>, Failure> {
-        let before = shield(|| self.state.clone())?;
+        self.before = Some(shield(|| self.state.clone())?);
         self.cx.begin(context);
         let handled = self.run(message).and_then(|reply| {
             let effects = self.cx.take_effects();
@@ -81,9 +85,22 @@ impl<S: Server> Trial<S> {
             judge(reply, effects, answer_size_max_bytes)
         });
         if !matches!(&handled, Ok(handled) if handled.effects.is_some()) {
-            self.state = before;
+            self.undo();
         }
         handled
+    }
+
+    /// Puts the state back to what it was before the last message.
+    fn undo(&mut self) {
+        if let Some(before) = self.before.take() {
+            self.state = before;
+        }
+    }
+
+    /// The last message can't go on after all.
+    pub(crate) fn refuse(&mut self, failure: Failure) -> Refused {
+        self.undo();
+        Refused::Failed(failure)
     }
 
     fn run(&mut self, message: &Message<S>) -> Result<Option<Reply>, Failure> {

@@ -114,15 +114,6 @@ impl<S: Server> Clone for Mailbox<S> {
     }
 }
 
-impl Refused {
-    pub(crate) fn encode(what: &'static str, error: &dyn std::error::Error) -> Self {
-        Self::Failed(Failure::Encode {
-            what,
-            reason: error.to_string(),
-        })
-    }
-}
-
 impl<S: Server> Unit<S> {
     pub(crate) fn new(message: Message<S>, id: Option<String>, until_millis: u64) -> Self {
         Self {

@@ -40,6 +40,12 @@ struct Asked {
 }
 
 impl Outbox {
+    /// Whether a timer is to be set.
+    pub(crate) fn has_timer(&self) -> bool {
+        let is_timer = |effect: &Effect| matches!(effect, Effect::SetTimer { .. });
+        self.effects.iter().any(is_timer)
+    }
+
     /// Writes all of it, in order. Answers to callers in this OS process are returned instead.
     pub(crate) async fn write(
         self,

@@ -227,7 +227,8 @@ impl<S: Server> Process<S> {
 
     /// Handles priority and info messages, each in a transaction of its own.
     async fn handle_urgent(&mut self) -> Option<StopReason> {
-        for unit in std::mem::take(&mut self.urgent_units) {
+        while !self.urgent_units.is_empty() {
+            let unit = self.urgent_units.remove(0);
             let urgent = urgent::handle(&self.address, self.cached.as_ref(), &unit).await;
             self.cached = urgent.cached.filter(|_| self.address.options.cache);
             if let Some(acquired) = urgent.lock {
@@ -235,7 +236,7 @@ impl<S: Server> Process<S> {
             }
             unit.finish(urgent.done);
             if let Some(reason) = urgent.stop {
-                // What is left of them is refused: they are handled elsewhere.
+                // What is left of them is handled elsewhere.
                 return Some(StopReason::Handler(reason));
             }
         }

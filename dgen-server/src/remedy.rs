@@ -56,10 +56,12 @@ impl AttemptError {
                 Some(
                     Error::TransactionTooOld
                     | Error::TransactionTooLarge { .. }
-                    | Error::TooManyVersionstamps { .. },
+                    | Error::TooManyVersionstamps,
                 ),
                 _,
             ) => Remedy::Fewer,
+            // A handler asked for it.
+            (Some(Error::KeyTooLarge { .. } | Error::ValueTooLarge { .. }), _) => Remedy::Single,
             (None, Self::Store(_) | Self::Merge(_) | Self::Panicked(_)) => Remedy::Single,
             _ => Remedy::None,
         }

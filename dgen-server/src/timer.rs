@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use dgen_codec::to_plain;
 use serde::{Deserialize, Serialize};
 
 use crate::message::Envelope;
@@ -43,8 +44,8 @@ impl Timer<'_> {
 }
 
 impl Timed {
-    /// What fits into one value, with room for its own fields.
-    pub(crate) const SIZE_MAX_BYTES: usize = 90_000;
+    /// What fits into one value.
+    pub(crate) const SIZE_MAX_BYTES: usize = 100_000;
 
     pub(crate) fn new(casts: &[Envelope], every: Option<u64>) -> Self {
         Self {
@@ -53,9 +54,9 @@ impl Timed {
         }
     }
 
-    /// How much it takes, about.
-    pub(crate) fn size_bytes(&self) -> usize {
-        self.casts.iter().map(|cast| cast.body.len() + 64).sum()
+    /// What is stored.
+    pub(crate) fn to_bytes(&self) -> Vec<u8> {
+        to_plain(self).expect("its casts are short texts, numbers and bytes")
     }
 
     /// When a timer that was due at `due` comes next, if it does: at a multiple of its period after
