@@ -10,6 +10,7 @@ use std::{
 };
 
 use dgen_backend::Error;
+use tracing::Instrument as _;
 
 use crate::{
     Failure, Server, StopReason,
@@ -256,7 +257,10 @@ impl<S: Server> Process<S> {
             };
             async move { attempt.run(&tx).await }
         });
+        let span =
+            tracing::debug_span!("attempt", server = %self.address, units = self.units.len());
         shielded(attempts)
+            .instrument(span)
             .await
             .unwrap_or_else(|panic| Err(AttemptError::Panicked(panic)))
     }

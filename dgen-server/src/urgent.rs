@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use dgen_backend::Transaction;
+use tracing::Instrument as _;
 
 use crate::{
     Failure, Server,
@@ -50,7 +51,8 @@ pub(crate) async fn handle<S: Server>(
             .tenant
             .transact(|tx| async move { attempt(&tx, address, cached, unit).await }),
     );
-    let failure = match tried.await {
+    let span = tracing::debug_span!("priority attempt", server = %address);
+    let failure = match tried.instrument(span).await {
         Ok(Ok(Tried::CarriedOut(carried_out))) => {
             let (cached, mut units, lock, stop) = carried_out.committed(address).await;
             return Urgent {
