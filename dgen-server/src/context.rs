@@ -54,7 +54,8 @@ use crate::{
 /// ```
 pub struct Context<S: Server> {
     address: Arc<Address>,
-    now: SystemTime,
+    /// The moment of the transaction; none for locked work, which is in none.
+    now: Option<SystemTime>,
     message: MessageContext,
     effects: Effects<S>,
 }
@@ -95,9 +96,19 @@ pub struct Due {
 impl<S: Server> Context<S> {
     pub(crate) fn new(address: Arc<Address>) -> Self {
         Self {
-            now: address.tenant.env().wall_clock(),
+            now: Some(address.tenant.env().wall_clock()),
             address,
             message: MessageContext::default(),
+            effects: Effects::default(),
+        }
+    }
+
+    /// That of locked work, whose time goes on.
+    pub(crate) fn outside(address: Arc<Address>, message: MessageContext) -> Self {
+        Self {
+            now: None,
+            address,
+            message,
             effects: Effects::default(),
         }
     }
@@ -119,10 +130,12 @@ impl<S: Server> Context<S> {
         &self.address.id
     }
 
-    /// The calendar's time: one moment for the whole transaction.
+    /// The calendar's time: one moment for the whole transaction, and for locked work the time that
+    /// it is.
     #[must_use]
     pub fn now(&self) -> SystemTime {
         self.now
+            .unwrap_or_else(|| self.address.tenant.env().wall_clock())
     }
 
     /// `N` random bytes.
@@ -167,7 +180,7 @@ impl<S: Server> Context<S> {
         delay: Duration,
         cast: impl Into<Cast<'a, T>>,
     ) -> Timer<'_> {
-        let due_millis = clock::to_millis_up(self.now).saturating_add(clock::millis(delay));
+        let due_millis = clock::to_millis_up(self.now()).saturating_add(clock::millis(delay));
         self.set_timer(due_millis, None, cast.into())
     }
 
@@ -195,7 +208,7 @@ impl<S: Server> Context<S> {
         cast: impl Into<Cast<'a, T>>,
     ) -> Timer<'_> {
         let every_millis = clock::millis(period).max(1);
-        let due_millis = clock::to_millis_up(self.now).saturating_add(every_millis);
+        let due_millis = clock::to_millis_up(self.now()).saturating_add(every_millis);
         self.set_timer(due_millis, Some(every_millis), cast.into())
     }
 
@@ -221,7 +234,7 @@ impl<S: Server> Context<S> {
     pub fn due(&self) -> Option<Due> {
         self.message.due.map(|at| Due {
             at,
-            late: self.now.duration_since(at).unwrap_or_default(),
+            late: self.now().duration_since(at).unwrap_or_default(),
         })
     }
 

@@ -4,7 +4,6 @@ use std::{
     fmt,
     ops::{Deref, DerefMut},
     sync::Arc,
-    time::SystemTime,
 };
 
 use crate::{Context, Server, address::Address, context::MessageContext};
@@ -15,7 +14,6 @@ use crate::{Context, Server, address::Address, context::MessageContext};
 /// What it is told to do happens with the commit of the work's result, or not at all.
 pub struct Locked<S: Server> {
     cx: Context<S>,
-    address: Arc<Address>,
     fence: u64,
 }
 
@@ -29,19 +27,10 @@ pub enum LockedWork<S: Server> {
 
 impl<S: Server> Locked<S> {
     pub(crate) fn new(address: &Arc<Address>, fence: u64, message: MessageContext) -> Self {
-        let mut cx = Context::new(Arc::clone(address));
-        cx.begin(message);
         Self {
-            cx,
-            address: Arc::clone(address),
+            cx: Context::outside(Arc::clone(address), message),
             fence,
         }
-    }
-
-    /// The calendar's time, now.
-    #[must_use]
-    pub fn now(&self) -> SystemTime {
-        self.address.tenant.env().wall_clock()
     }
 
     /// A number that is greater each time this server is locked, or its lock is taken over. Give it

@@ -117,11 +117,12 @@ impl LockedTask {
         });
     }
 
-    /// Drops the work, and waits until its lock is let go.
-    pub(crate) async fn cancel(self) {
+    /// Drops the work, and waits until its lock is let go. If its result was committed already, this
+    /// returns why the process is to stop, should the work have said so.
+    pub(crate) async fn cancel(self) -> Option<String> {
         let Self { cancel, ended } = self;
         drop(cancel);
-        let _ = ended.await;
+        ended.await.ok().flatten()
     }
 }
 

@@ -190,8 +190,7 @@ impl<S: Server> Process<S> {
                 Ok(Attempted::TookOver(acquired)) => {
                     tracing::warn!(server = %self.address, fence = acquired.fence, "lock taken over");
                     self.address.metrics().locks_taken_over.increment(1);
-                    self.work_locked(*acquired);
-                    None
+                    self.work_locked(*acquired).await.map(Rest::Stop)
                 }
                 Ok(Attempted::Killed) => Some(Rest::Stop(StopReason::Killed)),
                 Err(error) => self.failed(error, progress).await,
@@ -232,10 +231,12 @@ impl<S: Server> Process<S> {
             let unit = self.urgent_units.remove(0);
             let urgent = urgent::handle(&self.address, self.cached.as_ref(), &unit).await;
             self.cached = urgent.cached.filter(|_| self.address.options.cache);
-            if let Some(acquired) = urgent.lock {
-                self.work_locked(acquired);
-            }
             unit.finish(urgent.done);
+            if let Some(acquired) = urgent.lock
+                && let Some(reason) = self.work_locked(acquired).await
+            {
+                return Some(reason);
+            }
             if let Some(reason) = urgent.stop {
                 // What is left of them is handled elsewhere.
                 return Some(StopReason::Handler(reason));
@@ -284,8 +285,10 @@ impl<S: Server> Process<S> {
         for unit in &mut self.units {
             unit.see(batch.version);
         }
-        if let Some(acquired) = acquired {
-            self.work_locked(acquired);
+        if let Some(acquired) = acquired
+            && let Some(reason) = self.work_locked(acquired).await
+        {
+            return Some(Rest::Stop(reason));
         }
         if let Some(reason) = stop {
             return Some(Rest::Stop(StopReason::Handler(reason)));
@@ -401,15 +404,20 @@ impl<S: Server> Process<S> {
         Rest::Stuck
     }
 
-    /// The lock was taken here: its work begins.
-    fn work_locked(&mut self, acquired: Acquired<S>) {
+    /// The lock was taken here: its work begins. The reason to end, if earlier locked work gave one.
+    async fn work_locked(&mut self, acquired: Acquired<S>) -> Option<StopReason> {
+        // It has committed its result, or lost the lock: else it would hold it still.
+        let stop = match self.locked.take() {
+            Some(earlier) => earlier.cancel().await,
+            None => None,
+        };
         match locked_work::spawn(&self.address, acquired) {
-            // An earlier one has lost its lock, and is dropped.
             Ok(task) => self.locked = Some(task),
             Err(error) => {
                 tracing::warn!(server = %self.address, %error, "locked work waits for its lease to end");
             }
         }
+        stop.map(StopReason::Handler)
     }
 
     /// What wakes a process that has nothing to do: a push, a timer that is due, the next poll.
