@@ -15,6 +15,7 @@ use tracing::Instrument as _;
 use crate::{
     Failure, Server, StopReason,
     address::Address,
+    agenda,
     attempt::{Attempt, Attempted, Batch},
     batch_size::{BATCH_MAX, BatchSize},
     blame::{Blamed, blame},
@@ -423,27 +424,34 @@ impl<S: Server> Process<S> {
     /// What wakes a process that has nothing to do: a push, a timer that is due, the next poll.
     async fn wait_for_push(&self, waking: Waking) -> Waking {
         let (address, env) = (&self.address, self.address.tenant.env());
-        let wait = self.next_due_millis.map_or(Duration::MAX, |due_millis| {
-            let due = clock::from_millis(due_millis).duration_since(env.wall_clock());
-            due.unwrap_or_default()
-        });
-        let wait = wait.min(self.poll_interval());
+        let wait_until = |due_millis: Option<u64>| {
+            let wait = due_millis.map_or(Duration::MAX, |due_millis| {
+                let due = clock::from_millis(due_millis).duration_since(env.wall_clock());
+                due.unwrap_or_default()
+            });
+            wait.min(self.poll_interval())
+        };
         // One that has not fired yet goes on: an inline call costs none.
         if let Some(watch) = waking.into_watch(Watched::Queue) {
+            let wait = wait_until(self.next_due_millis);
             return Waking::watching(Watched::Queue, watch, env, wait);
         }
-        // In a transaction of its own, since it counts as a read.
+        // In a transaction of its own, since it counts as a read. A timer that was set since the
+        // attempt is seen by this one, or fires the watch.
         let queue = address.keys.queue();
-        let watch = address.tenant.transact(|tx| {
-            let queue = queue.clone();
-            async move { queue.watch_if_empty(&tx).await }
+        let watch = address.tenant.transact(|tx| async move {
+            let first_due = agenda::first(&tx, &address.keys);
+            let watch = queue.watch_if_empty(&tx).await?;
+            Ok::<_, AttemptError>((watch, first_due.due_millis(&address.keys).await?))
         });
         match watch.await {
-            Ok(Some(watch)) => Waking::watching(Watched::Queue, watch, env, wait),
-            Ok(None) => Waking::now(),
+            Ok((Some(watch), due_millis)) => {
+                Waking::watching(Watched::Queue, watch, env, wait_until(due_millis))
+            }
+            Ok((None, _)) => Waking::now(),
             Err(error) => {
                 tracing::debug!(server = %address, %error, "no watch; polling instead");
-                Waking::after(env, wait)
+                Waking::after(env, wait_until(self.next_due_millis))
             }
         }
     }
