@@ -31,6 +31,12 @@ pub(crate) enum Step {
         to: String,
         texts: Vec<String>,
     },
+    /// So many casts of so many bytes each.
+    SendLarge {
+        to: String,
+        size_bytes: usize,
+        count: usize,
+    },
     /// To a server of another database.
     SendAway,
     Timer(Timing),
@@ -124,6 +130,16 @@ impl Desk {
             Step::Send { to, texts } => {
                 let to = desk(cx, &to);
                 cx.send(to.cast_all(notes_of(texts)));
+            }
+            Step::SendLarge {
+                to,
+                size_bytes,
+                count,
+            } => {
+                let to = desk(cx, &to);
+                for _ in 0..count {
+                    cx.send(to.cast(DeskCast::Note("x".repeat(size_bytes))));
+                }
             }
             Step::SendAway => {
                 let away = AWAY.with_borrow(|away| away.clone()).expect("it was set");
