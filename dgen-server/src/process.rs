@@ -3,7 +3,7 @@
 
 use std::{
     future::{Future, poll_fn},
-    pin::{Pin, pin},
+    pin::pin,
     sync::Arc,
     task::Poll,
     time::{Duration, Instant},
@@ -59,8 +59,8 @@ pub(crate) struct Process<S: Server> {
     locked_since: Option<Instant>,
     /// When the next timer is due.
     next_due_millis: Option<u64>,
-    /// The work that this process does under the lock.
-    locked: Option<LockedTask>,
+    /// The work that this process does under the lock, behind earlier work that is just ending.
+    locked: Vec<LockedTask>,
     /// How often in a row nothing could be done.
     failures: u32,
 }
@@ -98,7 +98,7 @@ impl<S: Server> Process<S> {
             seen: None,
             locked_since: None,
             next_due_millis: None,
-            locked: None,
+            locked: Vec::new(),
             failures: 0,
         }
     }
@@ -129,8 +129,8 @@ impl<S: Server> Process<S> {
                 unit.finish(Err(Refused::NotHandled));
             }
         }
-        if let Some(locked) = locked {
-            locked.cancel().await;
+        for task in locked {
+            task.cancel().await;
         }
         // Whoever waited for the end may close the store at once.
         drop((address, cached));
@@ -146,7 +146,7 @@ impl<S: Server> Process<S> {
             waking = match rest {
                 Rest::Stop(reason) => return reason,
                 Rest::Idle | Rest::Held(_) if so_far == Request::Finish => {
-                    if self.locked.is_none() {
+                    if self.locked.is_empty() {
                         return StopReason::Shutdown;
                     }
                     Waking::after(self.address.tenant.env(), self.poll_interval())
@@ -172,6 +172,9 @@ impl<S: Server> Process<S> {
                 Request::Finish => self.take_no_more(),
                 Request::Stop => return Rest::Stop(StopReason::Requested),
                 Request::Kill => return Rest::Stop(StopReason::Killed),
+            }
+            if let Some(reason) = locked_work::stopped(&mut self.locked) {
+                return Rest::Stop(StopReason::Handler(reason));
             }
             self.receive();
             if let Some(reason) = self.handle_urgent().await {
@@ -399,8 +402,14 @@ impl<S: Server> Process<S> {
     /// The lock was taken here: its work begins.
     fn work_locked(&mut self, acquired: Acquired<S>) {
         match locked_work::spawn(&self.address, acquired) {
-            // An earlier one has lost its lock, and is dropped.
-            Ok(task) => self.locked = Some(task),
+            Ok(task) => {
+                // An earlier one has committed its result, and may yet stop the process, or has lost
+                // its lock.
+                for earlier in &mut self.locked {
+                    earlier.drop_work();
+                }
+                self.locked.push(task);
+            }
             Err(error) => {
                 tracing::warn!(server = %self.address, %error, "locked work waits for its lease to end");
             }
@@ -488,11 +497,7 @@ impl<S: Server> Process<S> {
                     return Poll::Ready(None);
                 }
             }
-            if let Some(task) = locked
-                && let Poll::Ready(stop) = Pin::new(&mut task.ended).poll(cx)
-            {
-                *locked = None;
-                let stop = stop.ok().flatten();
+            if let Poll::Ready(stop) = locked_work::poll_ended(locked, cx) {
                 return Poll::Ready(stop.map(StopReason::Handler));
             }
             waking.poll(cx).map(|()| None)

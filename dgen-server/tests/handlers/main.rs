@@ -9,5 +9,6 @@ mod probe;
 mod script;
 mod world;
 
+mod locked_effects;
 mod locked_failures;
 mod locks;
