@@ -111,4 +111,19 @@ on_each_store! {
         assert_eq!(answer.unwrap(), 7);
         assert_eq!(state(&actor).await.value, 10);
     }
+
+    /// SPEC S7, S6: a call that defers its reply and then locks can be answered by others, while it
+    /// works or after.
+    async fn a_call_that_locks_can_be_answered_by_others(world: World) {
+        let actor = world.start("a").await;
+        let locked = call(&actor, [Step::Defer, lock([wait("gate"), add(10)])]);
+        let answer = async {
+            world.probe.noted("at gate").await;
+            cast(&actor, [Step::Answer(7)]).priority().await.unwrap();
+        };
+        let (answer, ()) = join(locked.into_future(), answer).await;
+        assert_eq!(answer.unwrap(), 7);
+        world.probe.open("gate");
+        assert_eq!(call(&actor, []).await.unwrap(), 10);
+    }
 }
