@@ -108,6 +108,11 @@ impl<S: Server> Context<S> {
         self.effects = Effects::default();
     }
 
+    /// Time has passed.
+    pub(crate) fn renew_now(&mut self) {
+        self.now = self.address.tenant.env().wall_clock();
+    }
+
     /// What the handler wanted done.
     pub(crate) fn take_effects(&mut self) -> Effects<S> {
         mem::take(&mut self.effects)

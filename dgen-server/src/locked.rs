@@ -62,7 +62,9 @@ impl<S: Server> Deref for Locked<S> {
 }
 
 impl<S: Server> DerefMut for Locked<S> {
+    /// Its time is that of this: a delay begins when it is asked for.
     fn deref_mut(&mut self) -> &mut Context<S> {
+        self.cx.renew_now();
         &mut self.cx
     }
 }

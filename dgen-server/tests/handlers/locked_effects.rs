@@ -1,6 +1,6 @@
 //! What locked work is told to do happens with its result, or not at all.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use dgen_server::{CallError, StopReason};
 use futures_util::future::join;
@@ -125,5 +125,22 @@ on_each_store! {
         assert_eq!(answer.unwrap(), 7);
         world.probe.open("gate");
         assert_eq!(call(&actor, []).await.unwrap(), 10);
+    }
+
+    /// SPEC S7, T2: a delay that locked work asks for begins when it asks, however long it has worked.
+    async fn delays_of_locked_work_begin_when_it_asks(world: World) {
+        let actor = world.start("a").await;
+        let delay = Duration::from_secs(100);
+        let work = [wait("gate"), Step::SendAfter(delay, vec![note("fired")])];
+        cast(&actor, [lock(work)]).await.unwrap();
+        world.probe.noted("at gate").await;
+        for _ in 0..600 {
+            world.clock.advance(Duration::from_secs(1));
+        }
+        world.probe.open("gate");
+        let asked_at: SystemTime = world.clock.env().wall_clock();
+        let hour = Duration::from_secs(3_600);
+        call(&actor, []).timeout(hour).await.unwrap();
+        assert_eq!(status(&actor).await.next_due, Some(asked_at + delay));
     }
 }
