@@ -280,7 +280,12 @@ impl<S: Server> Work<'_, S> {
             failure => self.refuse(failure),
         })?;
         if matches!(handled.course, Course::Locking) {
-            let from = registry.new_call();
+            // Whoever was given a deferred reply answers the same caller.
+            let deferred = handled
+                .effects
+                .as_ref()
+                .and_then(|effects| effects.deferred);
+            let from = deferred.unwrap_or_else(|| registry.new_call());
             let envelope = Envelope::call::<S>(call, Some(from), id);
             let envelope = envelope.map_err(|failure| trial.refuse(failure))?;
             decision.keep(handled.effects);

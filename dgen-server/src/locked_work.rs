@@ -1,7 +1,13 @@
 //! A task that does locked work: it runs the handler, renews the lock meanwhile, and commits the
 //! result.
 
-use std::{future::Future, io, sync::Arc};
+use std::{
+    future::Future,
+    io,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, Waker},
+};
 
 use dgen_backend::{Error, Transaction, env::Env};
 use tokio::sync::oneshot;
@@ -31,9 +37,9 @@ use crate::{
 /// The process's end of its locked work.
 pub(crate) struct LockedTask {
     /// Dropped, the work is dropped too, and the lock let go.
-    cancel: oneshot::Sender<()>,
+    cancel: Option<oneshot::Sender<()>>,
     /// Why the process is to stop, if the work said so.
-    pub(crate) ended: oneshot::Receiver<Option<String>>,
+    ended: oneshot::Receiver<Option<String>>,
 }
 
 /// One holder's work.
@@ -103,7 +109,34 @@ pub(crate) fn spawn<S: Server>(
         let _ = end.send(stop);
     };
     address.tenant.env().spawn(task.instrument(span))?;
+    let cancel = Some(cancel);
     Ok(LockedTask { cancel, ended })
+}
+
+/// Ready when one of `tasks` has ended, which is taken out: why the process is to stop, if it said
+/// so.
+pub(crate) fn poll_ended(
+    tasks: &mut Vec<LockedTask>,
+    cx: &mut Context<'_>,
+) -> Poll<Option<String>> {
+    for (index, task) in tasks.iter_mut().enumerate() {
+        if let Poll::Ready(stop) = Pin::new(&mut task.ended).poll(cx) {
+            tasks.remove(index);
+            return Poll::Ready(stop.ok().flatten());
+        }
+    }
+    Poll::Pending
+}
+
+/// Why the process is to stop, if one of `tasks` has ended and said so.
+pub(crate) fn stopped(tasks: &mut Vec<LockedTask>) -> Option<String> {
+    let mut cx = Context::from_waker(Waker::noop());
+    while let Poll::Ready(stop) = poll_ended(tasks, &mut cx) {
+        if stop.is_some() {
+            return stop;
+        }
+    }
+    None
 }
 
 impl LockedTask {
@@ -117,12 +150,15 @@ impl LockedTask {
         });
     }
 
-    /// Drops the work, and waits until its lock is let go. If its result was committed already, this
-    /// returns why the process is to stop, should the work have said so.
-    pub(crate) async fn cancel(self) -> Option<String> {
-        let Self { cancel, ended } = self;
-        drop(cancel);
-        ended.await.ok().flatten()
+    /// Drops the work, if its result is not being committed yet, and waits for nothing.
+    pub(crate) fn drop_work(&mut self) {
+        self.cancel = None;
+    }
+
+    /// Drops the work, and waits until its lock is let go.
+    pub(crate) async fn cancel(mut self) {
+        self.drop_work();
+        let _ = self.ended.await;
     }
 }
 

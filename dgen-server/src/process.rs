@@ -3,7 +3,7 @@
 
 use std::{
     future::{Future, poll_fn},
-    pin::{Pin, pin},
+    pin::pin,
     sync::Arc,
     task::Poll,
     time::{Duration, Instant},
@@ -61,8 +61,8 @@ pub(crate) struct Process<S: Server> {
     locked_since: Option<Instant>,
     /// When the next timer is due.
     next_due_millis: Option<u64>,
-    /// The work that this process does under the lock.
-    locked: Option<LockedTask>,
+    /// The work that this process does under the lock, behind earlier work that is just ending.
+    locked: Vec<LockedTask>,
     /// How often in a row nothing could be done.
     failures: u32,
 }
@@ -100,7 +100,7 @@ impl<S: Server> Process<S> {
             seen: None,
             locked_since: None,
             next_due_millis: None,
-            locked: None,
+            locked: Vec::new(),
             failures: 0,
         }
     }
@@ -131,8 +131,8 @@ impl<S: Server> Process<S> {
                 unit.finish(Err(Refused::NotHandled));
             }
         }
-        if let Some(locked) = locked {
-            locked.cancel().await;
+        for task in locked {
+            task.cancel().await;
         }
         // Whoever waited for the end may close the store at once.
         drop((address, cached));
@@ -148,7 +148,7 @@ impl<S: Server> Process<S> {
             waking = match rest {
                 Rest::Stop(reason) => return reason,
                 Rest::Idle | Rest::Held(_) if so_far == Request::Finish => {
-                    if self.locked.is_none() {
+                    if self.locked.is_empty() {
                         return StopReason::Shutdown;
                     }
                     Waking::after(self.address.tenant.env(), self.poll_interval())
@@ -175,6 +175,9 @@ impl<S: Server> Process<S> {
                 Request::Stop => return Rest::Stop(StopReason::Requested),
                 Request::Kill => return Rest::Stop(StopReason::Killed),
             }
+            if let Some(reason) = locked_work::stopped(&mut self.locked) {
+                return Rest::Stop(StopReason::Handler(reason));
+            }
             self.receive();
             if let Some(reason) = self.handle_urgent().await {
                 return Rest::Stop(reason);
@@ -191,7 +194,8 @@ impl<S: Server> Process<S> {
                 Ok(Attempted::TookOver(acquired)) => {
                     tracing::warn!(server = %self.address, fence = acquired.fence, "lock taken over");
                     self.address.metrics().locks_taken_over.increment(1);
-                    self.work_locked(*acquired).await.map(Rest::Stop)
+                    self.work_locked(*acquired);
+                    None
                 }
                 Ok(Attempted::Killed) => Some(Rest::Stop(StopReason::Killed)),
                 Err(error) => self.failed(error, progress).await,
@@ -233,10 +237,8 @@ impl<S: Server> Process<S> {
             let urgent = urgent::handle(&self.address, self.cached.as_ref(), &unit).await;
             self.cached = urgent.cached.filter(|_| self.address.options.cache);
             unit.finish(urgent.done);
-            if let Some(acquired) = urgent.lock
-                && let Some(reason) = self.work_locked(acquired).await
-            {
-                return Some(reason);
+            if let Some(acquired) = urgent.lock {
+                self.work_locked(acquired);
             }
             if let Some(reason) = urgent.stop {
                 // What is left of them is handled elsewhere.
@@ -286,10 +288,8 @@ impl<S: Server> Process<S> {
         for unit in &mut self.units {
             unit.see(batch.version);
         }
-        if let Some(acquired) = acquired
-            && let Some(reason) = self.work_locked(acquired).await
-        {
-            return Some(Rest::Stop(reason));
+        if let Some(acquired) = acquired {
+            self.work_locked(acquired);
         }
         if let Some(reason) = stop {
             return Some(Rest::Stop(StopReason::Handler(reason)));
@@ -405,20 +405,21 @@ impl<S: Server> Process<S> {
         Rest::Stuck
     }
 
-    /// The lock was taken here: its work begins. The reason to end, if earlier locked work gave one.
-    async fn work_locked(&mut self, acquired: Acquired<S>) -> Option<StopReason> {
-        // It has committed its result, or lost the lock: else it would hold it still.
-        let stop = match self.locked.take() {
-            Some(earlier) => earlier.cancel().await,
-            None => None,
-        };
+    /// The lock was taken here: its work begins.
+    fn work_locked(&mut self, acquired: Acquired<S>) {
         match locked_work::spawn(&self.address, acquired) {
-            Ok(task) => self.locked = Some(task),
+            Ok(task) => {
+                // An earlier one has committed its result, and may yet stop the process, or has lost
+                // its lock.
+                for earlier in &mut self.locked {
+                    earlier.drop_work();
+                }
+                self.locked.push(task);
+            }
             Err(error) => {
                 tracing::warn!(server = %self.address, %error, "locked work waits for its lease to end");
             }
         }
-        stop.map(StopReason::Handler)
     }
 
     /// What wakes a process that has nothing to do: a push, a timer that is due, the next poll.
@@ -509,11 +510,7 @@ impl<S: Server> Process<S> {
                     return Poll::Ready(None);
                 }
             }
-            if let Some(task) = locked
-                && let Poll::Ready(stop) = Pin::new(&mut task.ended).poll(cx)
-            {
-                *locked = None;
-                let stop = stop.ok().flatten();
+            if let Poll::Ready(stop) = locked_work::poll_ended(locked, cx) {
                 return Poll::Ready(stop.map(StopReason::Handler));
             }
             waking.poll(cx).map(|()| None)
