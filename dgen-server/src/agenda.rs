@@ -17,10 +17,16 @@ use crate::{
 };
 
 /// At most so many rows are worked off in one transaction.
-pub(crate) const ROWS_MAX: usize = 500;
+const ROWS_MAX: usize = 500;
 
-/// At most so many bytes of casts are sent by one transaction's timers, the last aside.
-const CASTS_SIZE_MAX_BYTES: usize = 1_000_000;
+/// So many are read first, and twice as many each further time: mostly little is due.
+const ROWS_READ_INITIAL: usize = 8;
+
+/// At most so many are read, with those that this version does not know.
+const ROWS_READ_MAX: usize = 5_000;
+
+/// At most so many bytes of a transaction go to the agenda, the last row aside.
+const ROWS_SIZE_MAX_BYTES: usize = 1_000_000;
 
 /// What has expired is swept so long after it has: clocks differ.
 const SWEEP_GRACE: Duration = Duration::from_secs(600);
@@ -62,6 +68,10 @@ pub(crate) struct WorkedOff {
 }
 
 impl WorkedOff {
+    fn rows(&self) -> usize {
+        self.fired + self.swept
+    }
+
     /// Nothing was due.
     pub(crate) fn nothing(next_millis: Option<u64>) -> Self {
         Self {
@@ -91,32 +101,37 @@ pub(crate) async fn work_off(
     tx: &Transaction,
     keys: &Keys,
     now: SystemTime,
+    rows_max: usize,
 ) -> Result<WorkedOff, Error> {
     let now_millis = clock::to_millis(now);
-    let mut read = RangeRead::from(KeyRange::subspace(keys.agenda())).limit(ROWS_MAX);
+    let mut range = KeyRange::subspace(keys.agenda());
+    let mut limit = ROWS_READ_INITIAL;
+    let mut rows_read = 0;
+    let rows_max = rows_max.min(ROWS_MAX);
     let mut done = WorkedOff::default();
     let mut size_bytes = 0;
-    loop {
-        let page = tx.snapshot().get_range(read.clone()).await?;
-        for row in &page.rows {
+    while rows_read < ROWS_READ_MAX {
+        let read = RangeRead::from(range.clone()).limit(limit);
+        let rows = tx.snapshot().collect_range(read).await?;
+        for row in &rows {
             let Row { due_millis, what } = Row::of(&row.key, keys);
-            if due_millis > now_millis || size_bytes > CASTS_SIZE_MAX_BYTES {
+            let is_full = done.rows() >= rows_max || size_bytes > ROWS_SIZE_MAX_BYTES;
+            if due_millis > now_millis || is_full {
                 done.next_millis = Some(due_millis);
                 return Ok(done);
             }
-            size_bytes += row.value.len();
+            // Its key is cleared and, if it is periodic, written anew, like its value.
+            size_bytes += 4 * row.key.len() + 2 * row.value.len();
             work_off_row(tx, keys, (due_millis, now_millis), row, what, &mut done)?;
         }
-        match page.rest(&read) {
-            Some(rest) => read = rest,
-            None => {
-                // What is behind the limit is looked at next.
-                let is_limited = done.fired + done.swept >= ROWS_MAX;
-                done.next_millis = is_limited.then_some(now_millis);
-                return Ok(done);
-            }
-        }
+        let Some(last) = rows.last().filter(|_| rows.len() == limit) else {
+            return Ok(done);
+        };
+        range.begin = KeyRange::key(&last.key).end;
+        rows_read += rows.len();
+        limit = (2 * limit).min(ROWS_MAX);
     }
+    Ok(done)
 }
 
 fn work_off_row(

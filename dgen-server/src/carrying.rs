@@ -27,8 +27,6 @@ pub(crate) struct CarriedOut<S: Server> {
     pub(crate) lock: Option<Locking>,
     /// Why the process is to stop, if a handler said so.
     pub(crate) stop: Option<String>,
-    /// Whether a timer was set, perhaps one of this server that is due before all others.
-    pub(crate) has_set_timer: bool,
     after: After<S>,
 }
 
@@ -54,10 +52,13 @@ pub(crate) async fn carry_out<S: Server>(
     for id in &decision.remembered {
         decision.memory.write(tx, &address.keys, id)?;
     }
-    let has_set_timer = decision.outbox.has_timer();
     let answers = decision.outbox.write(tx, address).await?;
     let lock = match decision.lock {
-        Some(envelope) => Some(lock::acquire(tx, address, envelope, read_version)?),
+        Some(envelope) => {
+            let failing = decision.failing;
+            let lock = lock::acquire(tx, address, envelope, failing, read_version)?;
+            Some(lock)
+        }
         None => None,
     };
     let state = if is_idle {
@@ -70,7 +71,6 @@ pub(crate) async fn carry_out<S: Server>(
         units: decision.units,
         lock,
         stop: decision.stop,
-        has_set_timer,
         after: After {
             actions: decision.actions,
             answers,

@@ -125,6 +125,10 @@ impl<'a, S: Server> Cast<'a, S> {
         Ok(())
     }
 
+    pub(crate) fn has_id(&self) -> bool {
+        self.id.is_some()
+    }
+
     pub(crate) fn address(&self) -> &Arc<Address> {
         self.handle.address()
     }

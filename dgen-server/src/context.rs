@@ -14,7 +14,7 @@ use crate::{
     address::Address,
     clock,
     effects::{Effect, Effects},
-    message::{Envelope, From, MessageId},
+    message::{Envelope, From, Kind, MessageId},
     reply::Answer,
     timer::Timed,
 };
@@ -69,6 +69,22 @@ pub(crate) struct MessageContext {
     pub(crate) id: Option<MessageId>,
     /// When its timer was due, if it is a timer's.
     pub(crate) due: Option<SystemTime>,
+}
+
+impl MessageContext {
+    /// That of a message of the queue. The caller of a call that is replayed is gone: a reply that is
+    /// deferred goes nowhere.
+    pub(crate) fn of(envelope: &Envelope) -> Self {
+        let without = match envelope.kind {
+            Kind::Call => Caller::Here,
+            Kind::Cast => Caller::None,
+        };
+        Self {
+            caller: envelope.from.map_or(without, Caller::Key),
+            id: envelope.id.clone(),
+            due: envelope.due_at(),
+        }
+    }
 }
 
 /// Where the reply to a message goes.
@@ -196,20 +212,28 @@ impl<S: Server> Context<S> {
         self.set_timer(clock::to_millis_up(time), None, cast.into())
     }
 
-    /// Sends `cast` after `period`, and again after each further one, until it is cancelled: so give
-    /// it a [key](Timer::key). At least a millisecond. What was missed while nobody consumed is sent
-    /// once, and the next comes at the next multiple of the period.
+    /// Sends `cast` after `period`, and again after each further one, until the receiver's timer of
+    /// that key is [cancelled](Self::cancel) or set anew. At least a millisecond. What was missed while
+    /// nobody consumed is sent once, and the next comes at the next multiple of the period.
     ///
     /// # Errors
-    /// As [`send_after`](Self::send_after).
+    /// As [`send_after`](Self::send_after); also a cast with an [id](Cast::id), which would take effect
+    /// the first time only.
     pub fn send_every<'a, T: Server>(
         &mut self,
+        key: impl Into<String>,
         period: Duration,
         cast: impl Into<Cast<'a, T>>,
-    ) -> Timer<'_> {
+    ) {
+        let cast = cast.into();
+        if cast.has_id() {
+            self.fail("a cast that is sent every so often has an id");
+            return;
+        }
         let every_millis = clock::millis(period).max(1);
         let due_millis = clock::to_millis_up(self.now()).saturating_add(every_millis);
-        self.set_timer(due_millis, Some(every_millis), cast.into())
+        self.set_timer(due_millis, Some(every_millis), cast)
+            .key(key);
     }
 
     /// Cancels this server's timer of that key, if there is one. What it has sent already stays in
@@ -254,7 +278,7 @@ impl<S: Server> Context<S> {
         };
         // Asked for twice it is the same caller.
         let from = *self.effects.deferred.get_or_insert(from);
-        let server = self.address.key_suffix();
+        let server = self.address.keys.prefix();
         let id = self.message.id.clone();
         (ReplyTo::new(server, from, id), Deferred::new())
     }
@@ -279,7 +303,15 @@ impl<S: Server> Context<S> {
     /// Locks the server: once this handler's transaction is committed,
     /// [`Server::handle_locked`] works on this message, outside of any transaction and as long as it
     /// likes. Until it is done, calls and casts wait in the queue; priority and info messages go
-    /// through. In an info, or in locked work, this is an error of the handler.
+    /// through.
+    ///
+    /// A call returns [`Reply::later`](crate::Reply::later) then; with [`Reply::err`](crate::Reply::err)
+    /// nothing is locked. What the handler did until here (state, sends, timers) is committed with the
+    /// lock, and stays whatever the work comes to.
+    ///
+    /// # Errors
+    /// To lock in an info or in locked work, or to lock and answer, is an error of the handler, as a
+    /// panic is.
     pub fn lock(&mut self) {
         self.effects.is_locking = true;
     }
@@ -360,7 +392,7 @@ impl<S: Server> Context<S> {
         match cast.to_envelopes() {
             Ok(envelopes) => Some((to, envelopes)),
             Err(failure) => {
-                self.effects.failure.get_or_insert(failure);
+                self.fail(&failure.to_string());
                 None
             }
         }

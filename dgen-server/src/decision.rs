@@ -19,6 +19,7 @@ use crate::{
     context::{Caller, MessageContext},
     effects::{Action, Effects},
     handling::{Course, Handled, Trial},
+    hold::{Failing, Mark},
     mailbox::{Done, Outcome, Refused, Unit},
     memory::{FirstAnswer, Memory, Remembered},
     message::{Envelope, From, Message, MessageId},
@@ -58,6 +59,8 @@ pub(crate) struct Work<'a, S: Server> {
     pub(crate) answer_size_max_bytes: usize,
     /// What is known of the messages' ids.
     pub(crate) memory: Memory,
+    /// The hold that was found, if there was one.
+    pub(crate) hold: Option<Mark>,
     pub(crate) now_millis: u64,
 }
 
@@ -81,6 +84,8 @@ pub(crate) struct Decision<S> {
     pub(crate) remembered: Vec<MessageId>,
     /// The message that locked the server, if one did.
     pub(crate) lock: Option<Envelope>,
+    /// What holds the queue up, to be kept with that lock.
+    pub(crate) failing: Option<Failing>,
     /// The next item can't be handled.
     pub(crate) stuck: Option<Stuck>,
     /// Why the process is to stop, if a handler said so.
@@ -91,6 +96,8 @@ pub(crate) struct Decision<S> {
 #[derive(Debug, Clone)]
 pub(crate) struct Stuck {
     pub(crate) stamp: [u8; 12],
+    /// The hold that the attempt found, if there was one: who else counted since is seen by that.
+    pub(crate) hold: Option<Mark>,
     /// Whether this version does not know the message: a newer one may.
     pub(crate) is_unknown: bool,
     pub(crate) failure: Failure,
@@ -106,6 +113,11 @@ impl<'a, S: Server> QueuedMessage<'a, S> {
             item,
             read: read.map_err(|error| error.to_string()),
         }
+    }
+
+    /// Whether this version knows it.
+    pub(crate) fn is_known(&self) -> bool {
+        self.read.is_ok()
     }
 
     pub(crate) fn id(&self) -> Option<&MessageId> {
@@ -126,6 +138,7 @@ impl<S: Server> Work<'_, S> {
             memory: std::mem::take(&mut self.memory),
             remembered: Vec::new(),
             lock: None,
+            failing: None,
             stuck: None,
             stop: None,
         };
@@ -177,6 +190,7 @@ impl<S: Server> Work<'_, S> {
         self.check_budget(decision, begun)?;
         let stuck = |is_unknown, failure| Stuck {
             stamp: *queued.item.stamp().as_bytes(),
+            hold: self.hold,
             is_unknown,
             failure,
         };
@@ -198,16 +212,11 @@ impl<S: Server> Work<'_, S> {
             decision.taken += 1;
             return ControlFlow::Continue(());
         }
-        let context = MessageContext {
-            caller: envelope.from.map_or(Caller::None, Caller::Key),
-            id: envelope.id.clone(),
-            due: envelope.due_at(),
-        };
-        let is_stored = envelope.id.is_some()
-            || envelope
-                .from
-                .is_some_and(|from| !self.address.registry.is_waiting_here(&from));
-        let handled = trial.handle(message, context, self.answer_size_max_bytes(is_stored));
+        let context = MessageContext::of(envelope);
+        let is_elsewhere = |from: From| !self.address.registry.is_waiting_here(&from);
+        let is_stored = envelope.from.is_some_and(is_elsewhere);
+        let copies = usize::from(envelope.id.is_some()) + usize::from(is_stored);
+        let handled = trial.handle(message, context, self.answer_size_max_bytes(copies));
         let handled = match handled {
             Ok(handled) => handled,
             // Handling it again would not help: its caller is told.
@@ -272,7 +281,7 @@ impl<S: Server> Work<'_, S> {
             id: id.clone(),
             due: None,
         };
-        let size_max = self.answer_size_max_bytes(id.is_some());
+        let size_max = self.answer_size_max_bytes(usize::from(id.is_some()));
         let handled = trial.handle(&unit.message, context, size_max);
         let handled = handled.map_err(|failure| match failure {
             // Handling it again would not help.
@@ -287,6 +296,7 @@ impl<S: Server> Work<'_, S> {
                 .and_then(|effects| effects.deferred);
             let from = deferred.unwrap_or_else(|| registry.new_call());
             let envelope = Envelope::call::<S>(call, Some(from), id);
+            let envelope = envelope.and_then(Envelope::check_decodes::<S>);
             let envelope = envelope.map_err(|failure| trial.refuse(failure))?;
             decision.keep(handled.effects);
             decision.lock = Some(envelope);
@@ -333,6 +343,7 @@ impl<S: Server> Work<'_, S> {
             && let [(id, cast)] = &new[..]
         {
             let envelope = Envelope::cast::<S>(cast, id.clone());
+            let envelope = envelope.and_then(Envelope::check_decodes::<S>);
             let envelope = envelope.map_err(|failure| trial.refuse(failure))?;
             decision.lock = Some(envelope);
         } else {
@@ -356,7 +367,9 @@ impl<S: Server> Work<'_, S> {
             Course::Deferred(_) => (FirstAnswer::Deferred(Vec::new()), None),
             Course::Done | Course::Locking => (FirstAnswer::None, None),
         };
-        if let Some(id) = id {
+        // What changed nothing may be sent again.
+        let has_failed = matches!(first, FirstAnswer::Given(Answer::Failed(_)));
+        if let Some(id) = id.filter(|_| !has_failed) {
             decision.remember(
                 id,
                 Remembered {
@@ -378,12 +391,10 @@ impl<S: Server> Work<'_, S> {
         }
     }
 
-    fn answer_size_max_bytes(&self, is_stored: bool) -> usize {
-        if is_stored {
-            self.answer_size_max_bytes
-        } else {
-            usize::MAX
-        }
+    /// How long an answer may be that is stored so often.
+    fn answer_size_max_bytes(&self, copies: usize) -> usize {
+        let size_max_bytes = self.answer_size_max_bytes.checked_div(copies);
+        size_max_bytes.unwrap_or(usize::MAX)
     }
 
     /// Breaks if the transaction holds enough. It always takes one message.

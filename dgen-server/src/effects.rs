@@ -46,7 +46,7 @@ pub(crate) enum Effect {
     },
     /// Answer a call whose reply was deferred.
     Reply {
-        /// The beginning of the called server's keys, below the tenant.
+        /// The beginning of the called server's keys.
         server: Vec<u8>,
         from: From,
         /// The call's id, whose record gets the answer too.

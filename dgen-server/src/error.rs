@@ -17,7 +17,8 @@ use crate::Never;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum CallError<E = Never> {
-    /// The handler's own error. The call is done, and changed nothing.
+    /// The handler's own error. The call is done, and changed nothing (or, an error of locked work, nothing
+    /// but what its handler did before it locked).
     #[error("{0}")]
     Handler(E),
 
@@ -83,7 +84,8 @@ pub enum Failure {
     },
 
     /// The message was tried as often as [`StartOptions`](crate::StartOptions) say, and is a
-    /// [dead letter](crate::Handle::dead_letters) now. It changed nothing; it can be replayed.
+    /// [dead letter](crate::Handle::dead_letters) now. It changed nothing, unless it had locked the
+    /// server: what its handler did before that is done. It can be replayed.
     #[error("the message was tried {attempts} times, and is a dead letter now: {error}")]
     DeadLettered {
         /// Why it could not be handled.
@@ -107,9 +109,9 @@ pub enum Failure {
         since: SystemTime,
     },
 
-    /// What the call waited for is gone: the server was killed meanwhile, or the call waited so long
-    /// that its place was swept. It may have been handled.
-    #[error("nobody answers the call any more: its server was killed")]
+    /// What the call waited for is gone: the server was killed meanwhile, or its answer is lost with the
+    /// process that had it. It may have been handled.
+    #[error("nobody answers the call any more: its server was killed, or the answer is lost")]
     Killed,
 
     /// A message's id that can't be one: empty, or over 1,000 bytes. Nothing was sent.

@@ -79,10 +79,12 @@ impl<S: Server> Trial<S> {
         self.cx.begin(context);
         let handled = self.run(message).and_then(|reply| {
             let effects = self.cx.take_effects();
-            if effects.is_locking {
-                return lock(message, effects);
+            let is_locking = effects.is_locking;
+            let handled = judge(reply, effects, answer_size_max_bytes)?;
+            if is_locking {
+                return lock(message, handled);
             }
-            judge(reply, effects, answer_size_max_bytes)
+            Ok(handled)
         });
         if !matches!(&handled, Ok(handled) if handled.effects.is_some()) {
             self.undo();
@@ -121,17 +123,23 @@ impl<S: Server> Trial<S> {
     }
 }
 
-fn lock<S: Server>(message: &Message<S>, effects: Effects<S>) -> Result<Handled<S>, Failure> {
-    let effects = check(effects)?;
-    match message {
-        Message::Casts(casts) if casts.len() > 1 => {
+/// The handler has locked the server, unless it can't.
+fn lock<S: Server>(message: &Message<S>, handled: Handled<S>) -> Result<Handled<S>, Failure> {
+    match (message, handled.course) {
+        (Message::Casts(casts), _) if casts.len() > 1 => {
             // Those behind it have to wait for the lock, each in its place in the queue.
             Err(misused("a batch can't be handled as one if it locks"))
         }
-        Message::Info(_) => Err(misused("an info can't lock")),
+        (Message::Info(_), _) => Err(misused("an info can't lock")),
+        // It returned an error: nothing of what it did counts.
+        (_, course @ Course::Answered(Answer::Err(_))) => Ok(Handled {
+            course,
+            effects: None,
+        }),
+        (_, Course::Answered(_)) => Err(misused("a handler that locks can't answer as well")),
         _ => Ok(Handled {
             course: Course::Locking,
-            effects: Some(effects),
+            effects: handled.effects,
         }),
     }
 }
@@ -166,6 +174,10 @@ pub(crate) fn judge<S>(
         }),
         (Given::Later, Some(from)) => Ok(Handled {
             course: Course::Deferred(from),
+            effects: Some(effects),
+        }),
+        (Given::Later, None) if effects.is_locking => Ok(Handled {
+            course: Course::Locking,
             effects: Some(effects),
         }),
         (Given::Later, None) => Err(no_reply(

@@ -127,6 +127,16 @@ impl Envelope {
         }
     }
 
+    /// Whether the message comes back from its bytes: one that is kept must.
+    pub(crate) fn check_decodes<S: Server>(self) -> Result<Self, Failure> {
+        match self.message::<S>() {
+            Ok(_) => Ok(self),
+            Err(error) => Err(Failure::UnknownMessage {
+                reason: error.to_string(),
+            }),
+        }
+    }
+
     /// Whether it is small enough to be stored: in the queue, and as a dead letter with its error.
     fn check_size(self) -> Result<Self, Failure> {
         let size_bytes = self.body.len();

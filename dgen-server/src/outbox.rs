@@ -40,12 +40,6 @@ struct Asked {
 }
 
 impl Outbox {
-    /// Whether a timer is to be set.
-    pub(crate) fn has_timer(&self) -> bool {
-        let is_timer = |effect: &Effect| matches!(effect, Effect::SetTimer { .. });
-        self.effects.iter().any(is_timer)
-    }
-
     /// Writes all of it, in order. Answers to callers in this OS process are returned instead.
     pub(crate) async fn write(
         self,
@@ -84,7 +78,7 @@ impl Outbox {
                     id,
                     answer,
                 } => {
-                    let keys = Keys::below(&address.tenant, &server);
+                    let keys = Keys::below(&server);
                     let mut callers = vec![from];
                     if let Some(id) = id {
                         callers.extend(memory::settle(tx, &keys, id, &answer).await?);

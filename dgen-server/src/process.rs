@@ -24,7 +24,7 @@ use crate::{
     decision::{ANSWER_SIZE_MAX_BYTES, Stuck},
     error::text,
     handling::shielded,
-    hold::{Hold, Seen, backoff},
+    hold::{Hold, Lock, Seen, backoff},
     lock::Acquired,
     locked_work::{self, LockedTask},
     mailbox::{Inbox, Refused, Unit},
@@ -35,9 +35,6 @@ use crate::{
     urgent,
     waking::{Waking, Watched},
 };
-
-/// The shortest poll interval, so that 0 is no busy loop.
-const POLL_INTERVAL_MIN: Duration = Duration::from_millis(1);
 
 pub(crate) struct Process<S: Server> {
     address: Arc<Address>,
@@ -71,8 +68,8 @@ pub(crate) struct Process<S: Server> {
 enum Rest {
     /// The queue was found empty, and nothing waits.
     Idle,
-    /// The server is locked, or its first message waits.
-    Held(Hold),
+    /// The server is locked, or its first message waits: to be looked at again after so long.
+    Held(Hold, Duration),
     /// Nothing can be done for now.
     Stuck,
     Stop(StopReason),
@@ -147,14 +144,14 @@ impl<S: Server> Process<S> {
             let so_far = self.control.requested();
             waking = match rest {
                 Rest::Stop(reason) => return reason,
-                Rest::Idle | Rest::Held(_) if so_far == Request::Finish => {
+                Rest::Idle | Rest::Held(..) if so_far == Request::Finish => {
                     if self.locked.is_empty() {
                         return StopReason::Shutdown;
                     }
-                    Waking::after(self.address.tenant.env(), self.poll_interval())
+                    Waking::after(self.address.tenant.env(), self.address.poll_interval())
                 }
                 Rest::Idle => self.wait_for_push(waking).await,
-                Rest::Held(hold) => self.wait_for_hold(&hold).await,
+                Rest::Held(hold, wait) => self.wait_for_hold(&hold, wait).await,
                 Rest::Stuck => {
                     self.failures = self.failures.saturating_add(1);
                     Waking::after(self.address.tenant.env(), backoff(self.failures))
@@ -191,6 +188,11 @@ impl<S: Server> Process<S> {
             let rest = match self.attempt(&progress).await {
                 Ok(Attempted::Handled(batch)) => self.committed(*batch, begun).await,
                 Ok(Attempted::Held(hold)) => Some(self.held(hold)),
+                Ok(Attempted::Unknown(lock)) => Some(self.unknown_lock(lock)),
+                Ok(Attempted::Buried(buried)) => {
+                    buried.announce(&self.address);
+                    None
+                }
                 Ok(Attempted::TookOver(acquired)) => {
                     tracing::warn!(server = %self.address, fence = acquired.fence, "lock taken over");
                     self.address.metrics().locks_taken_over.increment(1);
@@ -235,7 +237,9 @@ impl<S: Server> Process<S> {
         while !self.urgent_units.is_empty() {
             let unit = self.urgent_units.remove(0);
             let urgent = urgent::handle(&self.address, self.cached.as_ref(), &unit).await;
-            self.cached = urgent.cached.filter(|_| self.address.options.cache);
+            if let Some(cached) = urgent.cached.filter(|_| self.address.options.cache) {
+                self.cached = Some(cached);
+            }
             unit.finish(urgent.done);
             if let Some(acquired) = urgent.lock {
                 self.work_locked(acquired);
@@ -277,7 +281,7 @@ impl<S: Server> Process<S> {
         self.answer_size_max_bytes = ANSWER_SIZE_MAX_BYTES;
         self.seen = None;
         self.failures = 0;
-        self.next_due_millis = batch.next_due_millis;
+        self.next_due_millis = batch.agenda.next_millis;
         let (cached, done, lock, stop) = batch.done.committed(&address).await;
         let acquired = lock.and_then(|lock| urgent::acquired(lock, &cached));
         self.cached = Some(cached).filter(|_| address.options.cache);
@@ -311,7 +315,18 @@ impl<S: Server> Process<S> {
         for unit in self.units.drain(..) {
             unit.finish(Err(Refused::NotHandled));
         }
-        Rest::Held(hold)
+        let wait = self
+            .seen
+            .map_or(Duration::ZERO, |seen| seen.wait(&hold, now));
+        Rest::Held(hold, wait)
+    }
+
+    /// The lock may be taken over, but not by this version.
+    fn unknown_lock(&mut self, lock: Lock) -> Rest {
+        match self.held(Hold::Locked(lock)) {
+            Rest::Held(hold, _) => Rest::Held(hold, self.address.poll_interval()),
+            rest => rest,
+        }
     }
 
     /// The first message of the queue can't be handled: none if there is a next one to attempt.
@@ -320,10 +335,8 @@ impl<S: Server> Process<S> {
         self.address.metrics().failures.increment(1);
         match blame(&self.address, stuck).await {
             Ok(Blamed::Held(hold)) => Some(self.held(hold)),
-            Ok(Blamed::Dead(answers)) => {
-                for (from, answer) in answers {
-                    self.address.registry.answer(&from, answer);
-                }
+            Ok(Blamed::Dead(buried)) => {
+                buried.announce(&self.address);
                 None
             }
             Ok(Blamed::Gone) => None,
@@ -337,7 +350,6 @@ impl<S: Server> Process<S> {
     /// Decides what to do about an attempt that was not committed, or may not have been; none if it
     /// is to attempt again.
     async fn failed(&mut self, error: AttemptError, progress: Progress) -> Option<Rest> {
-        self.cached = None;
         tracing::debug!(server = %self.address, error = text(&error), "attempt failed");
         if progress.maybe_executed() || error.remedy() == Remedy::Unknown {
             return Some(self.unknown(error, progress.handled_units()));
@@ -369,15 +381,14 @@ impl<S: Server> Process<S> {
             self.units.remove(0).finish(Err(Refused::NotHandled));
             return None;
         }
-        if is_messages && let Some(stamp) = progress.into_head() {
-            let is_unknown = false;
-            return self
-                .blame(&Stuck {
-                    stamp,
-                    is_unknown,
-                    failure,
-                })
-                .await;
+        if is_messages && let Some((stamp, hold)) = progress.into_head() {
+            let stuck = Stuck {
+                stamp,
+                hold,
+                is_unknown: false,
+                failure,
+            };
+            return self.blame(&stuck).await;
         }
         tracing::warn!(server = %self.address, error = text(&failure), "nothing can be handled");
         if matches!(failure, Failure::Transaction(Error::Closed { .. })) {
@@ -430,7 +441,7 @@ impl<S: Server> Process<S> {
                 let due = clock::from_millis(due_millis).duration_since(env.wall_clock());
                 due.unwrap_or_default()
             });
-            wait.min(self.poll_interval())
+            wait.min(self.address.poll_interval())
         };
         // One that has not fired yet goes on: an inline call costs none.
         if let Some(watch) = waking.into_watch(Watched::Queue) {
@@ -458,14 +469,9 @@ impl<S: Server> Process<S> {
     }
 
     /// What wakes a process whose server is held: the end of that.
-    async fn wait_for_hold(&self, hold: &Hold) -> Waking {
+    async fn wait_for_hold(&self, hold: &Hold, wait: Duration) -> Waking {
         let (address, env) = (&self.address, self.address.tenant.env());
-        let wait = self.seen.map(|seen| seen.wait(hold, env.now()));
-        let wait = match wait.unwrap_or_default() {
-            // It may be acted on, and was not: by another version, then.
-            Duration::ZERO => self.poll_interval(),
-            wait => wait.min(self.poll_interval()),
-        };
+        let wait = wait.min(address.poll_interval());
         if matches!(hold, Hold::Failing(_)) {
             return Waking::after(env, wait);
         }
@@ -518,10 +524,6 @@ impl<S: Server> Process<S> {
         .await
     }
 
-    fn poll_interval(&self) -> Duration {
-        self.address.options.poll_interval.max(POLL_INTERVAL_MIN)
-    }
-
     fn meter(&mut self, batch: &Batch<S>, begun: Instant) {
         let now = self.address.tenant.env().now();
         let metrics = self.address.metrics();
@@ -531,6 +533,8 @@ impl<S: Server> Process<S> {
             metrics.batch_size.record(handled as f64);
             metrics.committed(now.saturating_duration_since(begun));
         }
+        metrics.timers_fired.increment(batch.agenda.fired as u64);
+        metrics.swept.increment(batch.agenda.swept as u64);
         metrics.queue_length.set(batch.queue_length as f64);
         if let Some(since) = self.locked_since.take() {
             metrics.waited_for_lock(now.saturating_duration_since(since));

@@ -1,9 +1,12 @@
 //! Priority and info messages: each in a transaction of its own that looks neither at the queue nor
 //! at the lock (SPEC S5).
 
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
 
-use dgen_backend::Transaction;
+use dgen_backend::{Error, Transaction};
 use tracing::Instrument as _;
 
 use crate::{
@@ -13,7 +16,7 @@ use crate::{
     clock,
     decision::{ANSWER_SIZE_MAX_BYTES, Work},
     error::text,
-    handling::{Trial, shielded},
+    handling::{Trial, shield, shielded},
     hold::Hold,
     lock::{self, Acquired, Locking},
     locked_work,
@@ -46,11 +49,11 @@ pub(crate) async fn handle<S: Server>(
     cached: Option<&Arc<Cached<S>>>,
     unit: &Unit<S>,
 ) -> Urgent<S> {
-    let tried = shielded(
-        address
-            .tenant
-            .transact(|tx| async move { attempt(&tx, address, cached, unit).await }),
-    );
+    let maybe_executed = &AtomicBool::new(false);
+    let tried = shielded(address.tenant.transact(|tx| async move {
+        maybe_executed.fetch_or(tx.attempt().maybe_executed, Ordering::Relaxed);
+        attempt(&tx, address, cached, unit).await
+    }));
     let span = tracing::debug_span!("priority attempt", server = %address);
     let failure = match tried.instrument(span).await {
         Ok(Ok(Tried::CarriedOut(carried_out))) => {
@@ -68,6 +71,15 @@ pub(crate) async fn handle<S: Server>(
             tracing::debug!(server = %address, error = text(&error), is_conflict, "priority message failed");
             error.into_failure(address)
         }
+    };
+    let failure = match failure {
+        // An earlier attempt may have been committed, whatever a later one came to.
+        failure if maybe_executed.load(Ordering::Relaxed) && !failure.maybe_executed() => {
+            Failure::Transaction(Error::CommitUnknown {
+                reason: text(&failure),
+            })
+        }
+        failure => failure,
     };
     Urgent {
         cached: None,
@@ -97,7 +109,8 @@ pub(crate) fn acquired<S: Server>(
     Locking { fence, envelope }: Locking,
     cached: &Arc<Cached<S>>,
 ) -> Option<Acquired<S>> {
-    let work = envelope.message().ok().and_then(lock::work_of)?;
+    let message = shield(|| envelope.message()).ok()?;
+    let work = message.ok().and_then(lock::work_of)?;
     Some(Acquired {
         fence,
         envelope,
@@ -132,17 +145,22 @@ async fn attempt<S: Server>(
         batch_max: 1,
         answer_size_max_bytes: ANSWER_SIZE_MAX_BYTES,
         memory,
+        hold: None,
         now_millis,
     };
     let mut trial = Trial::new(address, cached.state.clone());
-    let decision = work.decide(&mut trial);
+    let mut decision = work.decide(&mut trial);
     if decision.lock.is_some()
         && let Some(hold) = tx.get(keys.hold()).await?
-        && let Hold::Locked(lock) = Hold::from_bytes(&hold)?
     {
-        return Ok(Tried::Refused(Failure::Locked {
-            since: clock::from_millis(lock.since),
-        }));
+        match Hold::from_bytes(&hold)? {
+            Hold::Locked(lock) => {
+                return Ok(Tried::Refused(Failure::Locked {
+                    since: clock::from_millis(lock.since),
+                }));
+            }
+            Hold::Failing(failing) => decision.failing = Some(failing),
+        }
     }
     let carried_out = carry_out(tx, address, cached, trial.state, decision, read_version).await?;
     Ok(Tried::CarriedOut(Box::new(carried_out)))

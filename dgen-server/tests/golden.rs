@@ -116,7 +116,7 @@ impl Server for Ledger {
                 let me = cx.handle();
                 cx.send_after(Duration::from_secs(60), me.cast(LedgerCast::Ring));
                 let hour = Duration::from_secs(3_600);
-                cx.send_every(hour, me.cast(LedgerCast::Ring)).key("hourly");
+                cx.send_every("hourly", hour, me.cast(LedgerCast::Ring));
             }
             LedgerCast::Ring => {}
             LedgerCast::Panic => panic!("asked to"),

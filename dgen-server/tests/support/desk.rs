@@ -195,9 +195,10 @@ fn set(timing: Timing, cx: &mut Context<Desk>) {
         casts = casts.id(id);
     }
     let duration = Duration::from_millis(timing.millis);
-    let timer = if timing.is_periodic {
-        cx.send_every(duration, casts)
-    } else if timing.is_absolute {
+    if timing.is_periodic {
+        return cx.send_every(timing.key.unwrap_or_default(), duration, casts);
+    }
+    let timer = if timing.is_absolute {
         cx.send_at(std::time::SystemTime::UNIX_EPOCH + duration, casts)
     } else {
         cx.send_after(duration, casts)
