@@ -99,6 +99,16 @@ on_each_mocked_store! {
         takes_effect_once_in_a_window(&store, send, async || value(here).await).await;
     }
 
+    /// SPEC T3, S7: a call that goes on as locked work.
+    async fn a_locking_call_takes_effect_once_in_a_window(store: Mocked) {
+        let desk = &desk_with(&store.tenant, "desk", options()).await;
+        let send = async || {
+            let steps = vec![Step::Lock { seconds: 0 }];
+            desk.call::<u32, Never>(DeskCall::Do(steps)).id("id").await.unwrap();
+        };
+        takes_effect_once_in_a_window(&store, send, async || i64::from(runs())).await;
+    }
+
     /// SPEC T3: a call that is answered later, whose reply comes in another window.
     async fn a_deferred_call_takes_effect_once_in_a_window(store: Mocked) {
         let desk = &desk_with(&store.tenant, "desk", options()).await;

@@ -133,6 +133,29 @@ on_each_mocked_store! {
         assert!(old.dead_letters().await.unwrap().is_empty());
     }
 
+    /// SPEC S9, M4, S11: versions side by side: while an older one looks at it again and again, a
+    /// newer one handles it, long before its time is over.
+    async fn a_newer_version_beside_an_older_one_handles_it(store: Mocked) {
+        let new = Handle::<NewDesk>::client(&store.tenant, "desk");
+        new.cast(stamp()).await.unwrap();
+        let old = desk_with(&store.tenant, "desk", Default::default()).await;
+        until("it is held", async || is_held(&old).await).await;
+        // The older one waits as long as it does between two looks.
+        for _ in 0..30 {
+            store.advance(Duration::from_secs(5)).await;
+        }
+        assert!(is_held(&old).await);
+        let newer = Handle::<NewDesk>::start(&store.elsewhere(), "desk", ()).await.unwrap();
+        until("it is handled", async || {
+            store.advance(Duration::from_secs(1)).await;
+            newer.queue_len().await.unwrap() == 0
+        })
+        .await;
+        newer.stop().await;
+        assert_eq!(texts(&old, &store.tenant).await, ["stamped tea"]);
+        assert!(old.dead_letters().await.unwrap().is_empty());
+    }
+
     /// SPEC S9, M4: a call is kept as well: answered by the newer version, or its caller is told.
     async fn an_unknown_call_waits_too(store: Mocked) {
         let client = Handle::<NewDesk>::client(&store.elsewhere(), "desk");
