@@ -43,6 +43,8 @@ pub(crate) struct Process<S: Server> {
     /// Where priority and info messages come.
     urgent_inbox: Inbox<S>,
     control: Control,
+    /// The last request that was acted on.
+    heeded: Request,
     /// Keeps the process in the registry: whoever finds it there sends to it.
     registration: Option<Registration>,
     /// At most so many messages in an attempt, for now: fewer after one was too large.
@@ -89,6 +91,7 @@ impl<S: Server> Process<S> {
             inbox,
             urgent_inbox,
             control,
+            heeded: Request::None,
             registration: Some(registration),
             batch_size: BatchSize::default(),
             answer_size_max_bytes: ANSWER_SIZE_MAX_BYTES,
@@ -141,7 +144,8 @@ impl<S: Server> Process<S> {
         let mut waking = Waking::now();
         loop {
             let rest = self.work().await;
-            let so_far = self.control.requested();
+            // What was requested since then wakes it.
+            let so_far = self.heeded;
             waking = match rest {
                 Rest::Stop(reason) => return reason,
                 Rest::Idle | Rest::Held(..) if so_far == Request::Finish => {
@@ -166,7 +170,8 @@ impl<S: Server> Process<S> {
     /// Attempts until nothing waits, here or in the queue, or nothing can be done.
     async fn work(&mut self) -> Rest {
         loop {
-            match self.control.requested() {
+            self.heeded = self.control.requested();
+            match self.heeded {
                 Request::None => {}
                 Request::Finish => self.take_no_more(),
                 Request::Stop => return Rest::Stop(StopReason::Requested),

@@ -1,5 +1,4 @@
 //! Sends: both ends or neither, in order.
-#![expect(clippy::unwrap_used, reason = "a test fails by it")]
 
 mod support;
 

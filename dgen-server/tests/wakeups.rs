@@ -1,4 +1,4 @@
-//! Timers that are set at the moment at which a process begins to wait.
+//! What happens at the moment at which a process begins to wait.
 #![expect(clippy::unwrap_used, reason = "a test fails by it")]
 
 mod support;
@@ -14,12 +14,12 @@ use dgen_backend::{
     backend::{Backend, BackendTransaction},
     env::Env,
 };
-use dgen_server::{Never, Tenant};
+use dgen_server::{Never, StopReason, Tenant};
 use dgen_testkit::Forward;
 use futures_util::FutureExt as _;
 use support::{
     desk::{DeskCall, DeskCast, DeskHandle, Step, act, after, desk, texts},
-    mocked::Mocked,
+    mocked::{Mocked, until},
 };
 
 type Hook = Box<dyn FnOnce() + Send>;
@@ -81,20 +81,26 @@ impl Backend for Interposed {
     }
 }
 
+/// The desk of another OS process, and what is to happen between its transactions.
+async fn interposed_desk(store: &Mocked) -> (DeskHandle, Next) {
+    let next = Next::default();
+    let interposed = Interposed {
+        db: store.tenant.database().clone(),
+        next: next.clone(),
+    };
+    let db = Database::new(interposed);
+    let there = Tenant::new(db, store.tenant.subspace().clone());
+    (desk(&there, "desk").await, next)
+}
+
 /// SPEC T2: between each two transactions of a process, another OS process sets a timer that is due
 /// before all others: it fires when it is due, and not at the next poll. In memory, where what
 /// happens between the two is done at once.
 #[tokio::test]
 async fn a_timer_set_between_two_transactions_fires_in_time() {
-    for transactions in 0..6 {
+    for transactions in 0.. {
         let store = Mocked::in_memory();
-        let next = Next::default();
-        let interposed = Interposed {
-            db: store.tenant.database().clone(),
-            next: next.clone(),
-        };
-        let there = Tenant::new(Database::new(interposed), store.tenant.subspace().clone());
-        let desk = desk(&there, "desk").await;
+        let (desk, next) = interposed_desk(&store).await;
         act(&desk, [Step::Timer(after(1_000_000, "late"))]).await;
         let client = DeskHandle::client(&store.tenant, "desk");
         let setter = client.clone();
@@ -119,5 +125,34 @@ async fn a_timer_set_between_two_transactions_fires_in_time() {
             ["note", "soon"],
             "set before transaction {transactions}"
         );
+    }
+}
+
+/// SPEC S10: between each two transactions of a process it is told to stop: it does, and not at the
+/// next poll.
+#[tokio::test]
+async fn a_process_stopped_between_two_transactions_ends_at_once() {
+    for transactions in 0.. {
+        let store = Mocked::in_memory();
+        let (desk, next) = interposed_desk(&store).await;
+        act(&desk, [Step::Timer(after(1_000_000, "late"))]).await;
+        let stopper = desk.clone();
+        next.set(transactions, move || {
+            assert!(stopper.stop().now_or_never().is_none(), "it runs");
+        });
+        let client = DeskHandle::client(&store.tenant, "desk");
+        client
+            .cast(DeskCast::Note("note".to_owned()))
+            .await
+            .unwrap();
+        store.advance(Duration::ZERO).await;
+        if !next.is_over() {
+            assert!(transactions > 1, "an attempt, and one to watch");
+            return;
+        }
+        until("it has stopped", async || {
+            desk.stopped().now_or_never() == Some(StopReason::Requested)
+        })
+        .await;
     }
 }

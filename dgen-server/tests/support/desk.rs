@@ -59,6 +59,11 @@ pub(crate) enum Step {
         seconds: u64,
     },
     Panic,
+    PanicWith(String),
+    /// Panics in this test's first so many runs of steps.
+    PanicInFirst {
+        runs: u32,
+    },
 }
 
 /// When a timer sends what.
@@ -165,6 +170,8 @@ impl Desk {
             }
             Step::Lock { .. } => cx.lock(),
             Step::Panic => panic!("asked to"),
+            Step::PanicWith(text) => panic!("{text}"),
+            Step::PanicInFirst { runs: first } => assert!(runs() > first, "asked to"),
         }
     }
 

@@ -11,9 +11,9 @@ use std::{
 };
 
 use dgen_backend::{
-    Database,
+    Database, KeyRange,
     env::{BoxFuture, Env, Environment},
-    tuple::Subspace,
+    tuple::{Element, Subspace, unpack},
 };
 use dgen_server::{Handle, Server, StartOptions, Tenant};
 use dgen_testkit::{MockClock, counting::counted};
@@ -75,9 +75,23 @@ impl Mocked {
 
     /// Moves the clock, once all that is under way has settled.
     pub(crate) async fn advance(&self, duration: Duration) {
-        settle().await;
+        self.settle().await;
         self.clock.advance(duration);
-        settle().await;
+        self.settle().await;
+    }
+
+    /// Lets other tasks run, and what they commit reach the disk: the clock is not to move while they
+    /// wait for that.
+    async fn settle(&self) {
+        for _ in 0..4 {
+            for _ in 0..50 {
+                tokio::task::yield_now().await;
+            }
+            // Behind all commits that wait for the same thread, and in nobody's tenant.
+            let db = self.tenant.database();
+            let committed = db.transact(async |tx| tx.set(b"settled", b"")).await;
+            committed.expect("the store writes");
+        }
     }
 
     /// Puts the calendar back, and lets the clock for durations go on.
@@ -86,19 +100,30 @@ impl Mocked {
         self.behind_millis.fetch_add(millis, Ordering::Relaxed);
     }
 
-    /// How many keys there are.
-    pub(crate) async fn keys(&self) -> Vec<Vec<u8>> {
-        let range = dgen_backend::KeyRange::prefix(self.tenant.subspace().bytes());
+    /// All keys, as tuples below the tenant.
+    pub(crate) async fn keys(&self) -> Vec<Vec<Element<'static>>> {
+        let prefix = self.tenant.subspace().bytes();
         let tx = self.tenant.database().begin().expect("the store is open");
-        let rows = tx.collect_range(range).await.expect("the store reads");
-        rows.into_iter().map(|row| row.key.to_vec()).collect()
+        let rows = tx.collect_range(KeyRange::prefix(prefix)).await;
+        let rows = rows.expect("the store reads");
+        rows.iter()
+            .map(|row| {
+                let key: Vec<Element<'_>> = unpack(&row.key[prefix.len()..]).expect("a tuple");
+                key.into_iter().map(Element::into_owned).collect()
+            })
+            .collect()
     }
-}
 
-/// Lets other tasks run.
-async fn settle() {
-    for _ in 0..50 {
-        tokio::task::yield_now().await;
+    /// The keys of one kind, of all servers: `"r"` for calls that wait, `"i"` for remembered ids.
+    pub(crate) async fn keys_of(&self, kind: &str) -> Vec<Vec<Element<'static>>> {
+        let mut keys = self.keys().await;
+        keys.retain(|key| key.get(2).and_then(Element::as_str) == Some(kind));
+        keys
+    }
+
+    /// Those of calls that wait for an answer, or have not taken it away.
+    pub(crate) async fn waiting_calls(&self) -> Vec<Vec<Element<'static>>> {
+        self.keys_of("r").await
     }
 }
 
