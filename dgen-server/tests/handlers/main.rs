@@ -9,6 +9,7 @@ mod probe;
 mod script;
 mod world;
 
+mod fencing;
 mod locked_effects;
 mod locked_failures;
 mod locks;

@@ -48,7 +48,8 @@ pub(crate) enum Step {
     Lock(Script),
     /// In locked work: notes `at` the gate, and waits until the test opens it.
     Wait(String),
-    /// The same, and blocks the whole thread.
+    /// The same, and the first that comes there blocks its whole thread. Others wait for gate
+    /// `again`.
     Freeze(String),
     /// In locked work: notes the fence, as `fence 7`.
     Fence,
@@ -119,8 +120,14 @@ impl Server for Actor {
                     probe.passed(&gate).await;
                 }
                 Step::Freeze(gate) => {
-                    probe.note(format!("at {gate}"));
-                    probe.passed_blocking(&gate);
+                    let note = format!("at {gate}");
+                    let is_first = probe.count(&note) == 0;
+                    probe.note(note);
+                    if is_first {
+                        probe.passed_blocking(&gate);
+                    } else {
+                        probe.passed("again").await;
+                    }
                 }
                 Step::Fence => probe.note(format!("fence {}", cx.fence())),
                 Step::Lock(_) => cx.lock(),
@@ -286,4 +293,33 @@ pub(crate) fn send(to: &str, script: impl Into<Script>) -> Step {
 
 pub(crate) fn hand_over(to: &str) -> Step {
     Step::HandOver(to.to_owned())
+}
+
+/// How a script is sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Way {
+    Info,
+    Cast,
+    Call,
+    PriorityCall,
+    PriorityCast,
+}
+
+impl Way {
+    /// Sends `script`, and waits until it is accepted: handled, but for an info.
+    pub(crate) async fn send(self, actor: &Handle<Actor>, script: impl Into<Script>) {
+        match self {
+            Self::Info => actor.info(script.into()).expect("a process is here"),
+            Self::Cast => cast(actor, script).await.expect("the cast is accepted"),
+            Self::Call => drop(call(actor, script).await.expect("the call works")),
+            Self::PriorityCall => {
+                let answer = call(actor, script).priority().await;
+                answer.expect("the call works");
+            }
+            Self::PriorityCast => {
+                let handled = cast(actor, script).priority().await;
+                handled.expect("the cast works");
+            }
+        }
+    }
 }
