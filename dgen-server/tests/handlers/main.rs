@@ -13,3 +13,4 @@ mod fencing;
 mod locked_effects;
 mod locked_failures;
 mod locks;
+mod shutdown;
