@@ -14,3 +14,4 @@ mod locked_effects;
 mod locked_failures;
 mod locks;
 mod shutdown;
+mod stop;

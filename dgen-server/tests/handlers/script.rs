@@ -35,6 +35,8 @@ pub(crate) enum Step {
     Act(String),
     /// The same, and skips what is behind it.
     ActAndBreak(String),
+    /// After the commit: notes `acted`.
+    ActPlain,
     ActAndPanic,
     /// After the commit: notes what another transaction reads now.
     ActAndLook,
@@ -162,6 +164,7 @@ impl Actor {
             Step::Act(name) => {
                 cx.after_commit(move |state: &Self| probe.note(format!("{name} {}", state.value)));
             }
+            Step::ActPlain => cx.after_commit(move |_: &Self| probe.note("acted")),
             Step::ActAndBreak(name) => cx.after_commit(move |state: &Self| {
                 probe.note(format!("{name} {}", state.value));
                 ControlFlow::Break(())
