@@ -68,7 +68,7 @@ struct Worked<S> {
 
 /// What of it is done after the commit.
 struct Rest<S> {
-    actions: Vec<Action<S>>,
+    actions: Vec<Vec<Action<S>>>,
     stop: Option<String>,
 }
 
@@ -371,7 +371,7 @@ impl<S: Server> Run<S> {
     async fn finish(&self, committed: Committed<S>, rest: Rest<S>) -> Option<String> {
         let cached = committed.state.committed().await;
         let after = After {
-            actions: vec![rest.actions],
+            actions: rest.actions,
             answers: committed.answers,
         };
         after.run(&self.address, &cached.state);

@@ -9,6 +9,7 @@ mod probe;
 mod script;
 mod world;
 
+mod actions;
 mod fencing;
 mod locked_effects;
 mod locked_failures;
