@@ -1,14 +1,9 @@
 //! The lock is a lease: who holds it keeps it, who is gone loses it, and who lost it can't commit.
 
-use std::time::Duration;
-
 use dgen_server::HeldBy;
 use futures_util::future::join;
 
 use crate::{script::*, world::*};
-
-/// Longer than any test moves its clock.
-const PATIENT: Duration = Duration::from_secs(3_600);
 
 /// How often the lock was taken over from a holder that was gone, and how often it was renewed.
 async fn takeovers_and_renewals(world: &World) -> (u32, u64) {

@@ -53,10 +53,14 @@ pub(crate) enum Step {
     /// The same, and the first that comes there blocks its whole thread. Others wait for gate
     /// `again`.
     Freeze(String),
+    /// In locked work: notes `dropped` when the work ends or is dropped.
+    Guard,
     /// In locked work: notes the fence, as `fence 7`.
     Fence,
     Send(String, Script),
     SendAfter(Duration, Script),
+    /// Adds to the value after that time, under a key perhaps.
+    SetTimer(Option<String>, Duration),
     /// Keeps the caller waiting, for an [`Answer`](Self::Answer).
     Defer,
     /// Answers the first caller kept waiting, who stays kept; or tells it an error.
@@ -115,6 +119,7 @@ impl Server for Actor {
         let (LockedWork::Call(script) | LockedWork::Cast(script)) = work;
         let probe = Probe::of(self.probe);
         let mut deferred = None;
+        let mut guards = Vec::new();
         for step in script.into_iter().flat_map(Step::into_locked) {
             match step {
                 Step::Wait(gate) => {
@@ -131,6 +136,7 @@ impl Server for Actor {
                         probe.passed("again").await;
                     }
                 }
+                Step::Guard => guards.push(Guard(probe.clone())),
                 Step::Fence => probe.note(format!("fence {}", cx.fence())),
                 Step::Lock(_) => cx.lock(),
                 step => match self.take(step, cx) {
@@ -140,6 +146,15 @@ impl Server for Actor {
             }
         }
         deferred.map_or_else(|| Reply::ok(&self.value), Reply::deferred)
+    }
+}
+
+/// Dropped, it says so.
+struct Guard(Probe);
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        self.0.note("dropped");
     }
 }
 
@@ -198,6 +213,13 @@ impl Actor {
                 let to = cx.handle();
                 cx.send_after(delay, to.cast(script));
             }
+            Step::SetTimer(key, delay) => {
+                let to = cx.handle();
+                let timer = cx.send_after(delay, to.cast(vec![add(1)]));
+                if let Some(key) = key {
+                    timer.key(key);
+                }
+            }
             Step::Defer => {
                 let (to, deferred) = cx.defer();
                 self.waiting.push(to);
@@ -207,12 +229,12 @@ impl Actor {
             Step::AnswerErr(error) => cx.reply_err(self.waiting[0].clone(), &error),
             Step::Forget => drop(self.waiting.remove(0)),
             Step::HandOver(to) => {
-                let script = vec![Step::Keep(self.waiting.remove(0))];
+                let script = vec![Step::Keep(self.waiting.remove(0)), note("kept")];
                 let to = Handle::<Self>::client(cx.tenant(), to);
                 cx.send(to.cast(script));
             }
             Step::Keep(to) => self.waiting.push(to),
-            Step::Wait(_) | Step::Freeze(_) | Step::Fence | Step::Read => {
+            Step::Wait(_) | Step::Freeze(_) | Step::Guard | Step::Fence | Step::Read => {
                 panic!("not here")
             }
         }

@@ -126,20 +126,21 @@ on_each_store! {
         let down = async {
             world.probe.noted("at gate").await;
             cast(&actor, [add(1)]).await.unwrap();
+            world.probe.note("behind");
             let down = shutdown(&world.tenant, DEADLINE).await;
             world.probe.note("down");
             down
         };
         let open = async {
-            world.probe.noted("at gate").await;
+            world.probe.noted("behind").await;
             settle().await;
-            assert_eq!(world.probe.notes(), ["at gate"]);
+            assert_eq!(world.probe.notes(), ["at gate", "behind"]);
             world.probe.open("gate");
         };
         let (answer, down, ()) = join3(locked.into_future(), down, open).await;
         down.unwrap();
         assert_eq!(answer.unwrap(), 10);
-        assert_eq!(world.probe.notes(), ["at gate", "acted 10", "down"]);
+        assert_eq!(world.probe.notes(), ["at gate", "behind", "acted 10", "down"]);
         assert_eq!(actor.stopped().await, StopReason::Shutdown);
         assert_eq!(actor.queue_len().await.unwrap(), 1);
         assert_eq!(call(&world.start("a").await, []).await.unwrap(), 11);

@@ -3,7 +3,7 @@
 use std::{future::Future, sync::mpsc, time::Duration};
 
 use dgen_backend::{Database, KeyRange, env::Env, tuple::Subspace};
-use dgen_server::{Handle, StartOptions, Status, Tenant, Tuid};
+use dgen_server::{Handle, Server, StartOptions, Status, Tenant, Tuid};
 use dgen_testkit::{
     MockClock,
     faults::{Faults, FaultyBackend, Rates},
@@ -22,6 +22,9 @@ const HANGS_AFTER: Duration = Duration::from_secs(20);
 
 /// The lease that consumers have by default.
 pub(crate) const LEASE: Duration = Duration::from_secs(5);
+
+/// Longer than any test moves its clock.
+pub(crate) const PATIENT: Duration = Duration::from_secs(3_600);
 
 pub(crate) struct World {
     pub(crate) tenant: Tenant,
@@ -134,9 +137,19 @@ impl World {
         (Tenant::new(Database::new(faulty), subspace), faults)
     }
 
-    /// What is stored of all servers.
+    /// All keys of the tenant.
     pub(crate) async fn keys(&self) -> Vec<Vec<u8>> {
-        let range = KeyRange::prefix(self.tenant.subspace().bytes());
+        self.keys_in(KeyRange::prefix(self.tenant.subspace().bytes()))
+            .await
+    }
+
+    /// The keys of all actors.
+    pub(crate) async fn actors_keys(&self) -> Vec<Vec<u8>> {
+        let actors = self.tenant.subspace().subspace(&Actor::NAME);
+        self.keys_in(KeyRange::subspace(&actors)).await
+    }
+
+    async fn keys_in(&self, range: KeyRange) -> Vec<Vec<u8>> {
         let tx = self.tenant.database().begin().unwrap();
         let rows = tx.snapshot().collect_range(range).await.unwrap();
         rows.into_iter().map(|row| row.key.to_vec()).collect()
