@@ -56,6 +56,10 @@ on_each_store! {
             world.probe.noted("at gate").await;
             let before = world.clock.elapsed();
             let second = world.start("a").await;
+            // However often it looks at the lock.
+            for _ in 0..3 {
+                cast(&second, []).await.unwrap();
+            }
             world.pass_time_until(async || world.probe.count("works") == 2).await;
             assert!(world.clock.elapsed() - before >= LEASE, "it was taken over too early");
             assert_eq!(takeovers_and_renewals(&world).await.0, 1);
