@@ -13,7 +13,7 @@ use crate::{
     Cast, Deferred, Failure, Flow, Handle, ReplyTo, Server, Timer, Tuid,
     address::Address,
     clock,
-    effects::{Effect, Effects},
+    effects::{Action, Effect, Effects},
     message::{Envelope, From, Kind, MessageId},
     reply::Answer,
     timer::Timed,
@@ -133,6 +133,14 @@ impl<S: Server> Context<S> {
     pub(crate) fn begin(&mut self, message: MessageContext) {
         self.message = message;
         self.effects = Effects::default();
+    }
+
+    /// The next cast of a batch is handled: its actions are its own.
+    pub(crate) fn begin_next_of_batch(&mut self) {
+        let last = self.effects.actions.last();
+        if last.is_some_and(|actions| !actions.is_empty()) {
+            self.effects.actions.push(Vec::new());
+        }
     }
 
     /// What the handler wanted done.
@@ -330,7 +338,11 @@ impl<S: Server> Context<S> {
     /// it, so let it be short; spawn what takes longer.
     pub fn after_commit<R: Flow>(&mut self, action: impl FnOnce(&S) -> R + Send + 'static) {
         let action = |state: &S| action(state).into_control_flow();
-        self.effects.actions.push(Box::new(action));
+        let action: Action<S> = Box::new(action);
+        match self.effects.actions.last_mut() {
+            Some(actions) => actions.push(action),
+            None => self.effects.actions.push(vec![action]),
+        }
     }
 
     /// The handler asked for what can't be.

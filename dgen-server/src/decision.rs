@@ -429,9 +429,7 @@ impl<S> Decision<S> {
     fn keep(&mut self, effects: Option<Effects<S>>) {
         let Some(effects) = effects else { return };
         self.outbox.effects.extend(effects.writes);
-        if !effects.actions.is_empty() {
-            self.actions.push(effects.actions);
-        }
+        self.actions.extend(effects.actions);
         if self.stop.is_none() {
             self.stop = effects.stop;
         }

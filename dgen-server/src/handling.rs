@@ -111,6 +111,7 @@ impl<S: Server> Trial<S> {
             Message::Call(call) => Some(state.handle_call(call.clone(), cx)),
             Message::Casts(casts) => {
                 for cast in casts {
+                    cx.begin_next_of_batch();
                     state.handle_cast(cast.clone(), cx);
                 }
                 None

@@ -73,7 +73,7 @@ struct Worked<S> {
 
 /// What of it is done after the commit.
 struct Aftermath<S> {
-    actions: Vec<Action<S>>,
+    actions: Vec<Vec<Action<S>>>,
     stop: Option<String>,
 }
 
@@ -399,7 +399,7 @@ impl<S: Server> Run<S> {
     async fn finish(&self, committed: Committed<S>, rest: Aftermath<S>) -> Option<String> {
         let cached = committed.state.committed().await;
         let after = After {
-            actions: vec![rest.actions],
+            actions: rest.actions,
             answers: committed.answers,
         };
         after.run(&self.address, &cached.state);

@@ -9,6 +9,15 @@ mod probe;
 mod script;
 mod world;
 
+mod actions;
+mod deferred;
+mod fencing;
+mod infos;
+mod killed;
 mod locked_effects;
 mod locked_failures;
 mod locks;
+mod operator;
+mod priority;
+mod shutdown;
+mod stop;

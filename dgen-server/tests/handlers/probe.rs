@@ -86,6 +86,10 @@ impl Probe {
         self.wake();
     }
 
+    pub(crate) fn is_open(&self, gate: &str) -> bool {
+        self.lock().open.contains(gate)
+    }
+
     pub(crate) async fn passed(&self, gate: &str) {
         self.until(|state| state.open.contains(gate)).await;
     }

@@ -35,6 +35,8 @@ pub(crate) enum Step {
     Act(String),
     /// The same, and skips what is behind it.
     ActAndBreak(String),
+    /// After the commit: notes `acted`.
+    ActPlain,
     ActAndPanic,
     /// After the commit: notes what another transaction reads now.
     ActAndLook,
@@ -48,12 +50,17 @@ pub(crate) enum Step {
     Lock(Script),
     /// In locked work: notes `at` the gate, and waits until the test opens it.
     Wait(String),
-    /// The same, and blocks the whole thread.
+    /// The same, and the first that comes there blocks its whole thread. Others wait for gate
+    /// `again`.
     Freeze(String),
+    /// In locked work: notes `dropped` when the work ends or is dropped.
+    Guard,
     /// In locked work: notes the fence, as `fence 7`.
     Fence,
     Send(String, Script),
     SendAfter(Duration, Script),
+    /// Adds to the value after that time, under a key perhaps.
+    SetTimer(Option<String>, Duration),
     /// Keeps the caller waiting, for an [`Answer`](Self::Answer).
     Defer,
     /// Answers the first caller kept waiting, who stays kept; or tells it an error.
@@ -112,6 +119,7 @@ impl Server for Actor {
         let (LockedWork::Call(script) | LockedWork::Cast(script)) = work;
         let probe = Probe::of(self.probe);
         let mut deferred = None;
+        let mut guards = Vec::new();
         for step in script.into_iter().flat_map(Step::into_locked) {
             match step {
                 Step::Wait(gate) => {
@@ -119,9 +127,16 @@ impl Server for Actor {
                     probe.passed(&gate).await;
                 }
                 Step::Freeze(gate) => {
-                    probe.note(format!("at {gate}"));
-                    probe.passed_blocking(&gate);
+                    let note = format!("at {gate}");
+                    let is_first = probe.count(&note) == 0;
+                    probe.note(note);
+                    if is_first {
+                        probe.passed_blocking(&gate);
+                    } else {
+                        probe.passed("again").await;
+                    }
                 }
+                Step::Guard => guards.push(Guard(probe.clone())),
                 Step::Fence => probe.note(format!("fence {}", cx.fence())),
                 Step::Lock(_) => cx.lock(),
                 step => match self.take(step, cx) {
@@ -131,6 +146,15 @@ impl Server for Actor {
             }
         }
         deferred.map_or_else(|| Reply::ok(&self.value), Reply::deferred)
+    }
+}
+
+/// Dropped, it says so.
+struct Guard(Probe);
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        self.0.note("dropped");
     }
 }
 
@@ -155,6 +179,7 @@ impl Actor {
             Step::Act(name) => {
                 cx.after_commit(move |state: &Self| probe.note(format!("{name} {}", state.value)));
             }
+            Step::ActPlain => cx.after_commit(move |_: &Self| probe.note("acted")),
             Step::ActAndBreak(name) => cx.after_commit(move |state: &Self| {
                 probe.note(format!("{name} {}", state.value));
                 ControlFlow::Break(())
@@ -188,6 +213,13 @@ impl Actor {
                 let to = cx.handle();
                 cx.send_after(delay, to.cast(script));
             }
+            Step::SetTimer(key, delay) => {
+                let to = cx.handle();
+                let timer = cx.send_after(delay, to.cast(vec![add(1)]));
+                if let Some(key) = key {
+                    timer.key(key);
+                }
+            }
             Step::Defer => {
                 let (to, deferred) = cx.defer();
                 self.waiting.push(to);
@@ -197,12 +229,12 @@ impl Actor {
             Step::AnswerErr(error) => cx.reply_err(self.waiting[0].clone(), &error),
             Step::Forget => drop(self.waiting.remove(0)),
             Step::HandOver(to) => {
-                let script = vec![Step::Keep(self.waiting.remove(0))];
+                let script = vec![Step::Keep(self.waiting.remove(0)), note("kept")];
                 let to = Handle::<Self>::client(cx.tenant(), to);
                 cx.send(to.cast(script));
             }
             Step::Keep(to) => self.waiting.push(to),
-            Step::Wait(_) | Step::Freeze(_) | Step::Fence | Step::Read => {
+            Step::Wait(_) | Step::Freeze(_) | Step::Guard | Step::Fence | Step::Read => {
                 panic!("not here")
             }
         }
@@ -286,4 +318,33 @@ pub(crate) fn send(to: &str, script: impl Into<Script>) -> Step {
 
 pub(crate) fn hand_over(to: &str) -> Step {
     Step::HandOver(to.to_owned())
+}
+
+/// How a script is sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Way {
+    Info,
+    Cast,
+    Call,
+    PriorityCall,
+    PriorityCast,
+}
+
+impl Way {
+    /// Sends `script`, and waits until it is accepted: handled, but for an info.
+    pub(crate) async fn send(self, actor: &Handle<Actor>, script: impl Into<Script>) {
+        match self {
+            Self::Info => actor.info(script.into()).expect("a process is here"),
+            Self::Cast => cast(actor, script).await.expect("the cast is accepted"),
+            Self::Call => drop(call(actor, script).await.expect("the call works")),
+            Self::PriorityCall => {
+                let answer = call(actor, script).priority().await;
+                answer.expect("the call works");
+            }
+            Self::PriorityCast => {
+                let handled = cast(actor, script).priority().await;
+                handled.expect("the cast works");
+            }
+        }
+    }
 }

@@ -3,7 +3,7 @@
 use std::{future::Future, sync::mpsc, time::Duration};
 
 use dgen_backend::{Database, KeyRange, env::Env, tuple::Subspace};
-use dgen_server::{Handle, StartOptions, Status, Tenant, Tuid};
+use dgen_server::{Handle, Server, StartOptions, Status, Tenant, Tuid};
 use dgen_testkit::{
     MockClock,
     faults::{Faults, FaultyBackend, Rates},
@@ -22,6 +22,9 @@ const HANGS_AFTER: Duration = Duration::from_secs(20);
 
 /// The lease that consumers have by default.
 pub(crate) const LEASE: Duration = Duration::from_secs(5);
+
+/// Longer than any test moves its clock.
+pub(crate) const PATIENT: Duration = Duration::from_secs(3_600);
 
 pub(crate) struct World {
     pub(crate) tenant: Tenant,
@@ -56,48 +59,65 @@ impl World {
 
     /// Starts a consumer of actor `id`.
     pub(crate) async fn start(&self, id: &str) -> Handle<Actor> {
-        self.start_at(&self.tenant, id, StartOptions::default())
-            .await
-    }
-
-    pub(crate) async fn start_with(&self, id: &str, options: StartOptions) -> Handle<Actor> {
-        self.start_at(&self.tenant, id, options).await
+        self.start_at(&self.tenant, id).await
     }
 
     /// Starts one as another OS process would.
     pub(crate) async fn start_elsewhere(&self, id: &str) -> Handle<Actor> {
-        let tenant = elsewhere(&self.tenant);
-        self.start_at(&tenant, id, StartOptions::default()).await
+        self.start_at(&elsewhere(&self.tenant), id).await
     }
 
-    async fn start_at(&self, tenant: &Tenant, id: &str, options: StartOptions) -> Handle<Actor> {
-        let started = Handle::start_with(tenant, id, self.probe.number, options).await;
+    pub(crate) async fn start_at(&self, tenant: &Tenant, id: &str) -> Handle<Actor> {
+        let started = Handle::start(tenant, id, self.probe.number).await;
         started.expect("the actor starts")
     }
 
-    /// Starts a consumer elsewhere, on a runtime and a thread of its own: that one can freeze. It
-    /// ends when the test opens gate `home`, and notes `home` then.
+    pub(crate) async fn start_with(&self, id: &str, options: StartOptions) -> Handle<Actor> {
+        let started = Handle::start_with(&self.tenant, id, self.probe.number, options).await;
+        started.expect("the actor starts")
+    }
+
+    /// Starts a consumer elsewhere, on a runtime and a thread of its own: that one can freeze, or die.
     pub(crate) async fn start_on_thread(&self, id: &'static str) {
         let (tenant, probe) = (elsewhere(&self.tenant), self.probe.clone());
         let work = move || {
             let runtime = tokio::runtime::Builder::new_current_thread().build();
-            runtime.expect("a runtime can be made").block_on(async {
+            let runtime = runtime.expect("a runtime can be made");
+            runtime.block_on(async {
                 let actor = Handle::<Actor>::start(&tenant, id, probe.number).await;
                 probe.note("started on a thread");
-                probe.passed("home").await;
-                actor.expect("the actor starts").stop().await;
+                probe.passed("end").await;
+                if !probe.is_open("die") {
+                    actor.expect("the actor starts").stop().await;
+                }
             });
-            probe.note("home");
+            // What still runs on it is dropped wherever it is.
+            drop(runtime);
+            probe.note("ended");
         };
         let env = self.clock.env();
         env.spawn_thread("holder", work).expect("a thread starts");
         self.probe.noted("started on a thread").await;
     }
 
-    /// The thread's consumer may go on, and end.
-    pub(crate) async fn join_thread(&self) {
-        self.probe.open("home");
-        self.probe.noted("home").await;
+    /// Stops the thread's consumer, once it is not frozen.
+    pub(crate) async fn stop_thread(&self) {
+        self.probe.open("end");
+        self.probe.noted("ended").await;
+    }
+
+    /// Ends the thread's consumer as if its OS process died.
+    pub(crate) async fn kill_thread(&self) {
+        self.probe.open("die");
+        self.stop_thread().await;
+    }
+
+    /// Moves the clock on, in small steps, until `holds`.
+    pub(crate) async fn pass_time_until(&self, mut holds: impl AsyncFnMut() -> bool) {
+        while !holds().await {
+            self.clock.advance(LEASE / 50);
+            settle().await;
+        }
     }
 
     /// A handle that starts nothing.
@@ -117,9 +137,19 @@ impl World {
         (Tenant::new(Database::new(faulty), subspace), faults)
     }
 
-    /// What is stored of all servers.
+    /// All keys of the tenant.
     pub(crate) async fn keys(&self) -> Vec<Vec<u8>> {
-        let range = KeyRange::prefix(self.tenant.subspace().bytes());
+        self.keys_in(KeyRange::prefix(self.tenant.subspace().bytes()))
+            .await
+    }
+
+    /// The keys of all actors.
+    pub(crate) async fn actors_keys(&self) -> Vec<Vec<u8>> {
+        let actors = self.tenant.subspace().subspace(&Actor::NAME);
+        self.keys_in(KeyRange::subspace(&actors)).await
+    }
+
+    async fn keys_in(&self, range: KeyRange) -> Vec<Vec<u8>> {
         let tx = self.tenant.database().begin().unwrap();
         let rows = tx.snapshot().collect_range(range).await.unwrap();
         rows.into_iter().map(|row| row.key.to_vec()).collect()
@@ -172,9 +202,20 @@ pub(crate) async fn until(mut holds: impl AsyncFnMut() -> bool) {
     }
 }
 
+/// Whether that comes about while others run for a while.
+pub(crate) async fn holds_soon(mut holds: impl AsyncFnMut() -> bool) -> bool {
+    for _ in 0..2_000 {
+        if holds().await {
+            return true;
+        }
+        tokio::task::yield_now().await;
+    }
+    false
+}
+
 /// Lets others run for so long that they would have done what they can.
 pub(crate) async fn settle() {
-    for _ in 0..500 {
+    for _ in 0..100 {
         tokio::task::yield_now().await;
     }
 }
