@@ -141,8 +141,12 @@ impl<S: Server> Process<S> {
         // The queue may hold messages from before this process.
         let mut waking = Waking::now();
         loop {
-            let rest = self.work().await;
             let so_far = self.control.requested();
+            let rest = self.work().await;
+            if !matches!(rest, Rest::Stop(_)) && self.control.requested() > so_far {
+                // Asked for meanwhile: nothing would wake the process to look at it again.
+                continue;
+            }
             waking = match rest {
                 Rest::Stop(reason) => return reason,
                 Rest::Idle | Rest::Held(_) if so_far == Request::Finish => {

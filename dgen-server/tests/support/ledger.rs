@@ -35,6 +35,10 @@ pub(crate) enum LedgerCast {
     Lock(u32, String),
     /// Notes, and once more by a timer.
     Later(u32),
+    /// Notes, and once more by a timer in a year.
+    NextYear(u32),
+    /// Locks for ever.
+    Block,
     /// Notes, and runs two actions.
     Act(u32),
 }
@@ -84,6 +88,16 @@ fn send(number: u32, to: &str, cx: &mut Context<Ledger>) {
     cx.send(to.cast(LedgerCast::Note(number)));
 }
 
+const YEAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+
+impl Ledger {
+    fn note_after(&mut self, delay: Duration, number: u32, cx: &mut Context<Self>) {
+        self.seen.push(number);
+        let me = cx.handle();
+        cx.send_after(delay, me.cast(LedgerCast::Note(TIMED + number)));
+    }
+}
+
 impl Server for Ledger {
     const NAME: &'static str = "Ledger";
     type Args = ();
@@ -117,13 +131,9 @@ impl Server for Ledger {
                 pass(Point::Handler);
                 send(number, &to, cx);
             }
-            LedgerCast::Lock(..) => cx.lock(),
-            LedgerCast::Later(number) => {
-                self.seen.push(number);
-                let me = cx.handle();
-                let note = me.cast(LedgerCast::Note(TIMED + number));
-                cx.send_after(Duration::from_millis(3), note);
-            }
+            LedgerCast::Lock(..) | LedgerCast::Block => cx.lock(),
+            LedgerCast::Later(number) => self.note_after(Duration::from_millis(3), number, cx),
+            LedgerCast::NextYear(number) => self.note_after(YEAR, number, cx),
             LedgerCast::Act(number) => {
                 self.seen.push(number);
                 cx.after_commit(|_| act(Point::FirstAction, "first"));
@@ -136,7 +146,7 @@ impl Server for Ledger {
         let (LockedWork::Call(LedgerCall::Lock(number, to))
         | LockedWork::Cast(LedgerCast::Lock(number, to))) = work
         else {
-            return Reply::later();
+            return std::future::pending().await;
         };
         for _ in 0..3 {
             tokio::task::yield_now().await;
