@@ -213,8 +213,7 @@ impl<S: Server> Handle<S> {
     /// # Cancel safety
     /// Dropped before it resolves, the message may have been moved or not.
     pub async fn replay(&self, number: u64) -> Result<bool, Failure> {
-        self.transact(async |tx, address| dead_letters::take(tx, address, number, true).await)
-            .await
+        self.take_dead_letter(number, true).await
     }
 
     /// Deletes the dead letter of this number. Whether there was one.
@@ -225,8 +224,7 @@ impl<S: Server> Handle<S> {
     /// # Cancel safety
     /// Dropped before it resolves, the message may have been deleted or not.
     pub async fn drop_dead_letter(&self, number: u64) -> Result<bool, Failure> {
-        self.transact(async |tx, address| dead_letters::take(tx, address, number, false).await)
-            .await
+        self.take_dead_letter(number, false).await
     }
 
     /// How many messages wait in the queue.
@@ -261,6 +259,16 @@ impl<S: Server> Handle<S> {
 
     pub(crate) fn address(&self) -> &Arc<Address> {
         &self.address
+    }
+
+    /// Not by [`transact`](Self::transact): with an async closure that captures, the future is not
+    /// `Send`.
+    async fn take_dead_letter(&self, number: u64, is_replayed: bool) -> Result<bool, Failure> {
+        let address = &self.address;
+        let taken = address.tenant.transact(|tx| async move {
+            dead_letters::take(&tx, address, number, is_replayed).await
+        });
+        taken.await.map_err(|error| error.into_failure(address))
     }
 
     async fn transact<T>(

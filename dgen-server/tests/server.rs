@@ -53,11 +53,11 @@ on_each_store! {
     /// SPEC S2: many casts, then a call sees them all, in order.
     async fn a_call_sees_the_casts_before_it(store: Store) {
         let counter = CounterHandle::start(&store.tenant, "demo", 0).await.unwrap();
-        for number in 0..200 {
+        for number in 0..1_000 {
             counter.cast(CounterCast::Remember { number }).await.unwrap();
         }
         let seen: Vec<i64> = counter.call::<_, Never>(CounterCall::Seen).await.unwrap();
-        assert_eq!(seen, (0..200).collect::<Vec<_>>());
+        assert_eq!(seen, (0..1_000).collect::<Vec<_>>());
     }
 
     /// SPEC S2: messages to a server that nobody consumes wait in its queue, in order.
@@ -274,10 +274,27 @@ fn public_futures_are_send() {
         is_send(handle.clone());
         is_send(handle.call::<i64, Never>(CounterCall::Value).into_future());
         is_send(handle.cast(CounterCast::Stop).into_future());
+        let call = || handle.call::<i64, Never>(CounterCall::Value);
+        is_send(call().id("one").into_future());
+        is_send(call().priority().into_future());
+        is_send(handle.cast(CounterCast::Stop).id("two").into_future());
+        is_send(handle.cast(CounterCast::Stop).priority().into_future());
+        is_send(handle.cast_all(vec![CounterCast::Stop]).into_future());
         is_send(Handle::<Counter>::start(tenant, "demo", 0));
+        let options = StartOptions::default();
+        is_send(Handle::<Counter>::start_with(tenant, "demo", 0, options));
         is_send(handle.stop());
         is_send(handle.stopped());
         is_send(handle.queue_len());
+        is_send(handle.kill());
+        is_send(handle.status());
+        is_send(handle.break_lock());
+        is_send(handle.dead_letters());
+        is_send(handle.replay(1));
+        is_send(handle.drop_dead_letter(1));
+        is_send(dgen_server::shutdown(tenant, std::time::Duration::ZERO));
     }
     let _ = check;
+    fn is_shared<T: Send + Sync + Clone>() {}
+    is_shared::<CounterHandle>();
 }
