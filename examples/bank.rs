@@ -118,7 +118,10 @@ async fn run(options: Options) -> Result<(), Box<dyn Error>> {
         }
     };
     let duration = Duration::from_secs(options.seconds);
-    println!("{}", load::drive(options.callers, duration, transfer).await?);
+    println!(
+        "{}",
+        load::drive(options.callers, duration, transfer).await?
+    );
 
     let (left, expected) = (
         total(&accounts).await?,
@@ -137,7 +140,13 @@ async fn run(options: Options) -> Result<(), Box<dyn Error>> {
 /// left in the queues are done, and their deposits are in the queues; asked once more, each account
 /// answers behind its deposits.
 async fn total(accounts: &[AccountHandle]) -> Result<u64, CallError> {
-    let balances = || try_join_all(accounts.iter().map(|account| account.balance().into_future()));
+    let balances = || {
+        try_join_all(
+            accounts
+                .iter()
+                .map(|account| account.balance().into_future()),
+        )
+    };
     balances().await?;
     Ok(balances().await?.iter().sum())
 }

@@ -104,7 +104,7 @@ async fn run(options: Options) -> Result<(), Box<dyn Error>> {
         println!("a run with fence {fence} was killed at its work, which is taken over");
     }
     let receipt = payment.charge(options.cents).await?;
-    println!("paid, with receipt {receipt}");
+    println!("paid: {receipt}");
     Ok(())
 }
 
@@ -118,8 +118,8 @@ impl Bank {
     /// Books `cents` under `key`, unless it has done so before; returns the receipt. Refuses whoever
     /// comes with a smaller `fence` than somebody before.
     async fn book(&self, key: &str, cents: u64, fence: u64) -> Result<String, String> {
-        println!("asks the bank, with fence {fence}");
         self.write(key, &format!("asked with fence {fence}"))?;
+        println!("the bank is asked with fence {fence}");
         self.take_time().await;
         let lines = self.read(key)?;
         let fences = lines.iter().filter_map(|line| {
@@ -150,7 +150,10 @@ impl Bank {
     }
 
     fn write(&self, key: &str, line: &str) -> Result<(), String> {
-        let book = OpenOptions::new().create(true).append(true).open(&self.book);
+        let book = OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(&self.book);
         let written = book.and_then(|mut book| writeln!(book, "{key}: {line}"));
         written.map_err(closed)
     }

@@ -16,7 +16,11 @@ use std::{
 pub(crate) fn example(name: &str) -> Command {
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("{name}.rs"));
     let tests = env::current_exe().unwrap(); // in `deps`, and the examples next to that
-    let built = tests.parent().unwrap().with_file_name("examples").join(name);
+    let built = tests
+        .parent()
+        .unwrap()
+        .with_file_name("examples")
+        .join(name);
     let age = |file: &PathBuf| file.metadata()?.modified();
     assert!(
         age(&built).is_ok_and(|age_of_built| age_of_built >= age(&source).unwrap()),
@@ -27,9 +31,13 @@ pub(crate) fn example(name: &str) -> Command {
 
 /// Runs `program` to its end; returns what it printed. It must succeed.
 pub(crate) fn output(program: &mut Command) -> String {
-    let output = program.stderr(Stdio::inherit()).output().unwrap();
-    let text = String::from_utf8(output.stdout).unwrap();
-    assert!(output.status.success(), "{program:?} failed; it said:\n{text}");
+    let output = program.output().unwrap();
+    let (text, errors) = (String::from_utf8(output.stdout).unwrap(), output.stderr);
+    let errors = String::from_utf8_lossy(&errors);
+    assert!(
+        output.status.success(),
+        "{program:?} failed:\n{text}{errors}"
+    );
     text
 }
 
