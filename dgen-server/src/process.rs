@@ -143,8 +143,9 @@ impl<S: Server> Process<S> {
         // The queue may hold messages from before this process.
         let mut waking = Waking::now();
         loop {
-            let rest = self.work().await;
+            // Before the work: what is asked for during it ends the wait behind it.
             let so_far = self.control.requested();
+            let rest = self.work().await;
             waking = match rest {
                 Rest::Stop(reason) => return reason,
                 Rest::Idle | Rest::Held(_) if so_far == Request::Finish => {
