@@ -1,5 +1,6 @@
 //! `service`, asked by many, wrongly, and until it ends.
 #![cfg(unix)]
+#![expect(clippy::unwrap_used, reason = "a test fails by it")]
 
 #[path = "support/http.rs"]
 mod http;
@@ -45,7 +46,7 @@ async fn many_callers_count_on_counters_of_their_own() {
     println!("{CALLERS} callers on {CALLERS} keys: {}", report.unwrap());
 
     let mut sum = 0;
-    for (caller, key) in free.borrow_mut().iter_mut() {
+    for (caller, key) in &mut free.take() {
         let (status, body) = caller.send(&format!("GET /c/key-{key}"), "").await.unwrap();
         assert_eq!(status, 200, "{body}");
         sum += body.parse::<u64>().unwrap();
