@@ -145,7 +145,8 @@ impl<S: Server> Process<S> {
         loop {
             // Before the work: what is asked for during it ends the wait behind it.
             let so_far = self.control.requested();
-            let rest = self.work().await;
+            // What works is boxed, so that a process that waits is small: there may be very many.
+            let rest = Box::pin(self.work()).await;
             waking = match rest {
                 Rest::Stop(reason) => return reason,
                 Rest::Idle | Rest::Held(_) if so_far == Request::Finish => {
@@ -154,8 +155,8 @@ impl<S: Server> Process<S> {
                     }
                     Waking::after(self.address.tenant.env(), self.poll_interval())
                 }
-                Rest::Idle => self.wait_for_push(waking).await,
-                Rest::Held(hold) => self.wait_for_hold(&hold).await,
+                Rest::Idle => Box::pin(self.wait_for_push(waking)).await,
+                Rest::Held(hold) => Box::pin(self.wait_for_hold(&hold)).await,
                 Rest::Stuck => {
                     self.failures = self.failures.saturating_add(1);
                     Waking::after(self.address.tenant.env(), backoff(self.failures))
