@@ -13,7 +13,7 @@
 //! ```
 //!
 //! The store is in `wordcount-data`; `--data` names another folder. A file is known by its path, and is
-//! expected to stay as it is; one that has grown is counted on.
+//! expected to stay as it is.
 
 use std::{
     collections::BTreeMap,
@@ -59,7 +59,7 @@ impl Reader {
     }
 
     /// Counts the words of `text`, which begins at `offset` of the file. Returns where to go on.
-    #[call]
+    #[call(timeout = Duration::from_secs(60))]
     fn read(&mut self, offset: u64, text: String, cx: &mut Context<Self>) -> u64 {
         if offset != self.offset {
             return self.offset; // it was read before
