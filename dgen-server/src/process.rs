@@ -143,7 +143,8 @@ impl<S: Server> Process<S> {
         // The queue may hold messages from before this process.
         let mut waking = Waking::now();
         loop {
-            let rest = self.work().await;
+            // What works is boxed, so that a process that waits is small: there may be very many.
+            let rest = Box::pin(self.work()).await;
             // What was requested since then wakes it.
             let so_far = self.heeded;
             waking = match rest {
@@ -154,8 +155,8 @@ impl<S: Server> Process<S> {
                     }
                     Waking::after(self.address.tenant.env(), self.address.poll_interval())
                 }
-                Rest::Idle => self.wait_for_push(waking).await,
-                Rest::Held(hold, wait) => self.wait_for_hold(&hold, wait).await,
+                Rest::Idle => Box::pin(self.wait_for_push(waking)).await,
+                Rest::Held(hold, wait) => Box::pin(self.wait_for_hold(&hold, wait)).await,
                 Rest::Stuck => {
                     self.failures = self.failures.saturating_add(1);
                     Waking::after(self.address.tenant.env(), backoff(self.failures))
