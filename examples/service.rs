@@ -33,7 +33,7 @@ use clap::Parser;
 use dgen_macros::dgen_server;
 use dgen_server::{CallError, StartError, Tenant};
 use serde::{Deserialize, Serialize};
-use tokio::{net::TcpListener, signal, sync::OnceCell};
+use tokio::{net::TcpSocket, signal, sync::OnceCell};
 
 #[derive(Clone, Default, Serialize, Deserialize)]
 struct Counter {
@@ -153,7 +153,12 @@ async fn run(options: Options) -> Result<(), Box<dyn Error>> {
         .route("/c/{key}/increment", post(increment))
         .with_state(counters);
 
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, options.port)).await?;
+    let socket = TcpSocket::new_v4()?;
+    #[cfg(unix)]
+    socket.set_reuseaddr(true)?;
+    socket.bind((Ipv4Addr::LOCALHOST, options.port).into())?;
+    // So many may connect at the same moment. By default it is 128, and the others wait for a second.
+    let listener = socket.listen(1_024)?;
     println!("listening on http://{}", listener.local_addr()?);
     axum::serve(listener, routes)
         .with_graceful_shutdown(asked_to_end())
