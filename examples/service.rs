@@ -15,7 +15,7 @@
 use std::{
     collections::HashMap,
     error::Error,
-    future,
+    io,
     net::Ipv4Addr,
     path::PathBuf,
     process::ExitCode,
@@ -143,6 +143,7 @@ async fn main() -> ExitCode {
 }
 
 async fn run(options: Options) -> Result<(), Box<dyn Error>> {
+    let asked_to_end = asked_to_end()?;
     let tenant = dgen_server::open(&options.data)?;
     let counters = Counters {
         tenant: tenant.clone(),
@@ -161,26 +162,28 @@ async fn run(options: Options) -> Result<(), Box<dyn Error>> {
     let listener = socket.listen(1_024)?;
     println!("listening on http://{}", listener.local_addr()?);
     axum::serve(listener, routes)
-        .with_graceful_shutdown(asked_to_end())
+        .with_graceful_shutdown(asked_to_end)
         .await?;
     dgen_server::shutdown(&tenant, Duration::from_secs(10)).await?;
     println!("ended");
     Ok(())
 }
 
-/// Resolves at Ctrl-C or SIGTERM.
-async fn asked_to_end() {
-    let interrupt = async { signal::ctrl_c().await.ok() };
-    #[cfg(unix)]
-    let terminate = async {
-        let signals = signal::unix::signal(signal::unix::SignalKind::terminate());
-        signals.ok()?.recv().await
-    };
-    #[cfg(not(unix))]
-    let terminate = future::pending::<Option<()>>();
-    tokio::select! {
-        Some(()) = interrupt => {}
-        Some(()) = terminate => {}
-        else => future::pending().await,
-    }
+/// From now on Ctrl-C and SIGTERM do not kill the program, but resolve what is returned.
+#[cfg(unix)]
+fn asked_to_end() -> io::Result<impl Future<Output = ()>> {
+    use signal::unix::{SignalKind, signal};
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    Ok(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+    })
+}
+
+#[cfg(not(unix))]
+fn asked_to_end() -> io::Result<impl Future<Output = ()>> {
+    Ok(async { drop(signal::ctrl_c().await) })
 }
