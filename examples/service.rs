@@ -15,7 +15,7 @@
 use std::{
     collections::HashMap,
     error::Error,
-    future,
+    io,
     net::Ipv4Addr,
     path::PathBuf,
     process::ExitCode,
@@ -33,7 +33,7 @@ use clap::Parser;
 use dgen_macros::dgen_server;
 use dgen_server::{CallError, StartError, Tenant};
 use serde::{Deserialize, Serialize};
-use tokio::{net::TcpListener, signal, sync::OnceCell};
+use tokio::{net::TcpSocket, signal, sync::OnceCell};
 
 #[derive(Clone, Default, Serialize, Deserialize)]
 struct Counter {
@@ -143,6 +143,7 @@ async fn main() -> ExitCode {
 }
 
 async fn run(options: Options) -> Result<(), Box<dyn Error>> {
+    let asked_to_end = asked_to_end()?;
     let tenant = dgen_server::open(&options.data)?;
     let counters = Counters {
         tenant: tenant.clone(),
@@ -153,29 +154,36 @@ async fn run(options: Options) -> Result<(), Box<dyn Error>> {
         .route("/c/{key}/increment", post(increment))
         .with_state(counters);
 
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, options.port)).await?;
+    let socket = TcpSocket::new_v4()?;
+    #[cfg(unix)]
+    socket.set_reuseaddr(true)?;
+    socket.bind((Ipv4Addr::LOCALHOST, options.port).into())?;
+    // So many may connect at the same moment. By default it is 128, and the others wait for a second.
+    let listener = socket.listen(1_024)?;
     println!("listening on http://{}", listener.local_addr()?);
     axum::serve(listener, routes)
-        .with_graceful_shutdown(asked_to_end())
+        .with_graceful_shutdown(asked_to_end)
         .await?;
     dgen_server::shutdown(&tenant, Duration::from_secs(10)).await?;
     println!("ended");
     Ok(())
 }
 
-/// Resolves at Ctrl-C or SIGTERM.
-async fn asked_to_end() {
-    let interrupt = async { signal::ctrl_c().await.ok() };
-    #[cfg(unix)]
-    let terminate = async {
-        let signals = signal::unix::signal(signal::unix::SignalKind::terminate());
-        signals.ok()?.recv().await
-    };
-    #[cfg(not(unix))]
-    let terminate = future::pending::<Option<()>>();
-    tokio::select! {
-        Some(()) = interrupt => {}
-        Some(()) = terminate => {}
-        else => future::pending().await,
-    }
+/// From now on Ctrl-C and SIGTERM do not kill the program, but resolve what is returned.
+#[cfg(unix)]
+fn asked_to_end() -> io::Result<impl Future<Output = ()>> {
+    use signal::unix::{SignalKind, signal};
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    Ok(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+    })
+}
+
+#[cfg(not(unix))]
+fn asked_to_end() -> io::Result<impl Future<Output = ()>> {
+    Ok(async { drop(signal::ctrl_c().await) })
 }
