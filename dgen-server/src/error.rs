@@ -298,6 +298,27 @@ pub enum StartError<E = Never> {
     NoRuntime(#[source] std::io::Error),
 }
 
+impl<E> StartError<E> {
+    /// Whether starting again can succeed.
+    #[must_use]
+    pub fn is_retryable(&self) -> bool {
+        match self {
+            Self::Failed(failure) => failure.is_retryable(),
+            Self::Init(_) | Self::NoRuntime(_) => false,
+        }
+    }
+
+    /// Whether the state may have been stored all the same.
+    #[must_use]
+    pub fn maybe_executed(&self) -> bool {
+        match self {
+            Self::Failed(failure) => failure.maybe_executed(),
+            Self::NoRuntime(_) => true,
+            Self::Init(_) => false,
+        }
+    }
+}
+
 /// Why a process ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]

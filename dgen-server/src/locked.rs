@@ -12,6 +12,12 @@ use crate::{Context, Server, address::Address, context::MessageContext};
 /// long as it likes.
 ///
 /// What it is told to do happens with the commit of the work's result, or not at all.
+///
+/// Clients of other services are not part of a state. Keep them where the whole OS process finds them:
+/// in a `static`, or in `cx.tenant().database().extension::<Clients>()`, which is one `Clients` for each
+/// opened database. Code that blocks its thread belongs into `tokio::task::spawn_blocking`. A call to
+/// this very server waits until the lock is gone, unless it has
+/// [priority](crate::Call::priority): so await none here.
 pub struct Locked<S: Server> {
     cx: Context<S>,
     fence: u64,
