@@ -115,8 +115,7 @@ on_each_mocked_store! {
         let two = desk(&store.elsewhere(), "desk").await;
         one.cast(panicking()).await.unwrap();
         let is_dead = async || !one.dead_letters().await.unwrap().is_empty();
-        until("it is dead", async || {
-            store.advance(Duration::from_millis(50)).await;
+        store.advance_until("it is dead", Duration::from_millis(50), async || {
             is_dead().await
         })
         .await;

@@ -122,8 +122,7 @@ on_each_mocked_store! {
         until_quiet(&desk, store.tenant.env()).await;
         assert_eq!(kinds(&store).await, [&["i"], &QUEUE[..], &["t"]].concat());
         // At the full minute, or at the next poll.
-        until("they are swept", async || {
-            store.advance(Duration::from_secs(5)).await;
+        store.advance_until("they are swept", Duration::from_secs(5), async || {
             kinds(&store).await == QUEUE
         })
         .await;

@@ -128,8 +128,8 @@ on_each_mocked_store! {
         }
     }
 
-    /// SPEC T2, S12: casts that are too large for a timer, and keys that are too long, are errors of
-    /// the handler; those just below are not.
+    /// SPEC T2, S12: casts that are too large for a timer, keys that are too long, and a periodic
+    /// timer with an id are errors of the handler; those just below are not.
     async fn a_timer_too_large_is_an_error_of_its_handler(store: Mocked) {
         let desk = desk_with(&store.tenant, "desk", one_attempt()).await;
         let large = |size_bytes| Timing { texts: vec!["x".repeat(size_bytes)], ..after(10, "") };
@@ -144,6 +144,11 @@ on_each_mocked_store! {
         refuses(&desk, vec![Step::Cancel { key: key(1_001) }], "key").await;
         let bad_id = Timing { id: Some(String::new()), ..after(10, "") };
         refuses(&desk, vec![Step::Timer(bad_id)], "an id of 0 bytes").await;
+        let repeated = Timing {
+            id: Some("id".to_owned()),
+            ..every(10, "tick").key("k")
+        };
+        refuses(&desk, vec![Step::Timer(repeated)], "has an id").await;
         assert!(desk.status().await.unwrap().next_due.is_none());
 
         act(&desk, [Step::Timer(large(90_000)), Step::Timer(after(10, "").key(&key(1_000)))]).await;

@@ -101,8 +101,7 @@ on_each_mocked_store! {
             assert!(is_held(&old).await);
             assert_eq!(old.queue_len().await.unwrap(), 2);
         }
-        until("it is put aside", async || {
-            store.advance(Duration::from_secs(1)).await;
+        store.advance_until("it is put aside", Duration::from_secs(1), async || {
             !old.dead_letters().await.unwrap().is_empty()
         })
         .await;
@@ -146,8 +145,7 @@ on_each_mocked_store! {
         }
         assert!(is_held(&old).await);
         let newer = Handle::<NewDesk>::start(&store.elsewhere(), "desk", ()).await.unwrap();
-        until("it is handled", async || {
-            store.advance(Duration::from_secs(1)).await;
+        store.advance_until("it is handled", Duration::from_secs(1), async || {
             newer.queue_len().await.unwrap() == 0
         })
         .await;

@@ -21,6 +21,9 @@ use dgen_testkit::{MockClock, counting::counted};
 /// How often a test looks before it says that nothing comes any more.
 const LOOKS_MAX: usize = 200_000;
 
+/// How often it moves the clock before it says so.
+const STEPS_MAX: usize = 1_000;
+
 /// A conflict is waited out by itself; whatever is longer waits for the test.
 const AUTO_ADVANCE_MAX: Duration = Duration::from_millis(40);
 
@@ -78,6 +81,22 @@ impl Mocked {
         self.settle().await;
         self.clock.advance(duration);
         self.settle().await;
+    }
+
+    /// Moves the clock step by step until `condition` holds.
+    pub(crate) async fn advance_until(
+        &self,
+        what: &str,
+        step: Duration,
+        condition: impl AsyncFn() -> bool,
+    ) {
+        for _ in 0..STEPS_MAX {
+            if condition().await {
+                return;
+            }
+            self.advance(step).await;
+        }
+        panic!("still not: {what}");
     }
 
     /// Lets other tasks run, and what they commit reach the disk: the clock is not to move while they
