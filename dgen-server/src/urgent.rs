@@ -7,6 +7,7 @@ use std::sync::{
 };
 
 use dgen_backend::{Error, Transaction};
+use dgen_codec::read_chunks;
 use tracing::Instrument as _;
 
 use crate::{
@@ -17,11 +18,12 @@ use crate::{
     decision::{ANSWER_SIZE_MAX_BYTES, Work},
     error::text,
     handling::{Trial, shield, shielded},
-    hold::Hold,
+    hold::{Hold, Lock},
     lock::{self, Acquired, Locking},
     locked_work,
     mailbox::{Done, Refused, Unit},
     memory::Memory,
+    message::Envelope,
     remedy::{AttemptError, Remedy},
     state::{self, Cached},
 };
@@ -136,6 +138,11 @@ async fn attempt<S: Server>(
             server: address.to_string(),
         }));
     };
+    if let Some(lock) = worked_on(tx, address, unit).await? {
+        return Ok(Tried::Refused(Failure::Locked {
+            since: clock::from_millis(lock.since),
+        }));
+    }
     let work = Work {
         address,
         items: &[],
@@ -164,4 +171,27 @@ async fn attempt<S: Server>(
     }
     let carried_out = carry_out(tx, address, cached, trial.state, decision, read_version).await?;
     Ok(Tried::CarriedOut(Box::new(carried_out)))
+}
+
+/// The lock, if the message that holds it has an id of `unit`'s: then that one takes effect.
+async fn worked_on<S: Server>(
+    tx: &Transaction,
+    address: &Address,
+    unit: &Unit<S>,
+) -> Result<Option<Lock>, AttemptError> {
+    if unit.ids().next().is_none() {
+        return Ok(None);
+    }
+    let Some(hold) = tx.get(address.keys.hold()).await? else {
+        return Ok(None);
+    };
+    let Hold::Locked(lock) = Hold::from_bytes(&hold)? else {
+        return Ok(None);
+    };
+    let message = read_chunks(tx, &address.keys.locked()).await?;
+    let envelope = message.and_then(|message| Envelope::from_bytes(&message).ok());
+    let id = envelope.and_then(|envelope| envelope.id);
+    Ok(id
+        .filter(|locked| unit.ids().any(|id| id == *locked))
+        .map(|_| lock))
 }
