@@ -5,7 +5,8 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::{
     Failure, InfoError, Server,
-    message::{From, Message, MessageId},
+    message::{Message, MessageId},
+    registry::WaitingCall,
     reply::Answer,
 };
 
@@ -34,8 +35,8 @@ pub(crate) type Done = Result<Outcome, Refused>;
 pub(crate) enum Outcome {
     Done,
     Answered(Answer),
-    /// The answer comes later, at this reply key.
-    Later(From),
+    /// The answer comes later, to this.
+    Later(WaitingCall),
 }
 
 /// Why a unit has no effect.
