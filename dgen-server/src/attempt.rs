@@ -73,8 +73,12 @@ pub(crate) struct Batch<S: Server> {
     pub(crate) version: u64,
     /// When the next row of the agenda is due.
     pub(crate) next_due_millis: Option<u64>,
-    /// How many messages were seen in the queue and left there: at least so many.
-    pub(crate) queue_length: usize,
+    /// How many messages were left in the queue, if that is known.
+    pub(crate) queue_length: Option<u64>,
+    /// How many timers fired.
+    pub(crate) fired: usize,
+    /// How many things that nobody waits for any more were taken away.
+    pub(crate) swept: usize,
 }
 
 impl<S: Server> Attempt<'_, S> {
@@ -96,11 +100,15 @@ impl<S: Server> Attempt<'_, S> {
         let version = version.await?;
         let mut head = head.await?;
         let first_due_millis = first_due.due_millis(keys).await?;
+        let waiting = waiting(tx, address, &head).await;
 
         if let Some(hold) = &hold
             && holds(hold, head.items().first())
             && !Seen::is_ripe(self.seen, hold, env.now())
         {
+            if let Some(waiting) = waiting {
+                address.metrics().queue_length(waiting);
+            }
             return Ok(Attempted::Held(hold.clone()));
         }
         let Some(cached) = state::current(tx, address, self.cached, version).await? else {
@@ -142,14 +150,9 @@ impl<S: Server> Attempt<'_, S> {
         let mut decision = work.decide(&mut trial);
         self.progress.decided(&decision, env.now() - begun);
 
-        address
-            .metrics()
-            .timers_fired
-            .increment(agenda.fired as u64);
-        address.metrics().swept.increment(agenda.swept as u64);
         let (taken, stuck) = (decision.taken, decision.stuck.take());
         let has_more = head.may_have_more() || taken < head.items().len() || agenda.fired > 0;
-        let queue_length = items.len() - taken;
+        let queue_length = waiting.map(|waiting| waiting.saturating_sub(taken as u64));
         drop(items);
         pop(tx, address, &mut head, taken, hold.is_some())?;
         let done = carry_out(tx, address, cached, trial.state, decision, read_version).await?;
@@ -161,6 +164,8 @@ impl<S: Server> Attempt<'_, S> {
             version: read_version,
             next_due_millis: agenda.next_millis,
             queue_length,
+            fired: agenda.fired,
+            swept: agenda.swept,
         })))
     }
 
@@ -172,12 +177,18 @@ impl<S: Server> Attempt<'_, S> {
             return Err(AttemptError::GivenUp);
         }
         self.progress.begin(attempt.maybe_executed);
-        let metrics = self.address.metrics();
-        metrics.attempts.increment(1);
-        if attempt.number > 1 {
-            metrics.conflicts.increment(1);
-        }
+        self.address.metrics().attempt(attempt);
         Ok(())
+    }
+}
+
+/// How many messages the queue has: asked for only where the head does not tell. What an operator
+/// is told fails no attempt.
+async fn waiting(tx: &Transaction, address: &Address, head: &Head) -> Option<u64> {
+    if head.may_have_more() {
+        address.keys.queue().len(tx).await.ok()
+    } else {
+        Some(head.items().len() as u64)
     }
 }
 

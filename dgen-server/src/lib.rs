@@ -34,6 +34,26 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(()) })?;
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
+//!
+//! # Metrics
+//! Through crate `metrics`, each with the label `server`, the stored name. Install a recorder before
+//! the first handle is used; without one, each costs a branch.
+//!
+//! | an operator asks | look at |
+//! |---|---|
+//! | how much is done | counter `dgen_messages_total`: messages that were handled and committed |
+//! | how many share a transaction | histogram `dgen_batch_size`: messages |
+//! | how long messages wait | histogram `dgen_queue_length`: messages left in a queue, each time a consumer looks at it |
+//! | how long a commit takes | histogram `dgen_commit_seconds`: from a batch's first read to the answer of its commit, handlers and conflicts included |
+//! | how much is done in vain | counters `dgen_attempts_total`, transactions tried, and `dgen_conflicts_total`, those that were tried again |
+//! | whether the cache helps | counters `dgen_cache_hits_total` and `dgen_cache_misses_total` |
+//! | how long a lock holds others up | histogram `dgen_lock_wait_seconds`: from when a consumer found its server locked to its next batch |
+//! | whether holders of locks die | counters `dgen_locks_taken_over_total`, at the new holder, and `dgen_locks_lost_total`, at one that still lived |
+//! | what goes wrong | counters `dgen_failures_total`, a queue's first message failed, and `dgen_dead_letters_total` |
+//! | what time does | counters `dgen_timers_fired_total`, and `dgen_swept_total`: what callers left behind and was taken away |
+//!
+//! Through crate `tracing`: spans `batch`, `priority` and `locked_work` around what handlers do, with
+//! the field `server`; what an operator should know at level `WARN`.
 
 mod address;
 mod agenda;

@@ -5,6 +5,7 @@ use std::{future::Future, io, sync::Arc};
 
 use dgen_backend::{Error, Transaction, env::Env};
 use tokio::sync::oneshot;
+use tracing::Instrument;
 
 use crate::{
     Failure, Locked, LockedWork, Server,
@@ -94,11 +95,13 @@ pub(crate) fn spawn<S: Server>(
         acquired,
         cancelled,
     };
-    address.tenant.env().spawn(async move {
+    let span = tracing::debug_span!("locked_work", server = %address, fence = run.acquired.fence);
+    let work = async move {
         let stop = run.run().await;
         // Nobody may be left to be told.
         let _ = end.send(stop);
-    })?;
+    };
+    address.tenant.env().spawn(work.instrument(span))?;
     Ok(LockedTask { cancel, ended })
 }
 

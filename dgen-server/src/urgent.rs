@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use dgen_backend::Transaction;
+use tracing::Instrument;
 
 use crate::{
     Failure, Server,
@@ -45,13 +46,18 @@ pub(crate) async fn handle<S: Server>(
     cached: Option<&Arc<Cached<S>>>,
     unit: &Unit<S>,
 ) -> Urgent<S> {
+    let env = address.tenant.env();
+    let begun = env.now();
     let tried = shielded(
         address
             .tenant
             .transact(|tx| async move { attempt(&tx, address, cached, unit).await }),
     );
-    let failure = match tried.await {
+    let span = tracing::debug_span!("priority", server = %address);
+    let failure = match tried.instrument(span).await {
         Ok(Ok(Tried::CarriedOut(carried_out))) => {
+            let took = env.now().saturating_duration_since(begun);
+            address.metrics().committed(unit.messages(), took);
             let (cached, mut units, lock, stop) = carried_out.committed(address).await;
             return Urgent {
                 lock: lock.and_then(|lock| acquired(lock, &cached)),
@@ -110,6 +116,7 @@ async fn attempt<S: Server>(
     cached: Option<&Arc<Cached<S>>>,
     unit: &Unit<S>,
 ) -> Result<Tried<S>, AttemptError> {
+    address.metrics().attempt(tx.attempt());
     let keys = &address.keys;
     let read_version = tx.read_version();
     let version = dgen_codec::version(tx, keys.state());
