@@ -78,8 +78,8 @@ pub(crate) struct Batch<S: Server> {
     pub(crate) version: u64,
     /// What of the agenda was worked off.
     pub(crate) agenda: WorkedOff,
-    /// How many messages were seen in the queue and left there: at least so many.
-    pub(crate) queue_length: usize,
+    /// How many messages were left in the queue, if that is known.
+    pub(crate) queue_length: Option<u64>,
 }
 
 impl<S: Server> Attempted<S> {
@@ -111,12 +111,16 @@ impl<S: Server> Attempt<'_, S> {
         let version = version.await?;
         let mut head = head.await?;
         let first_due_millis = first_due.due_millis(keys).await?;
+        let waiting = waiting(tx, address, &head).await;
 
         let has_hold = hold.is_some();
         let hold = hold.filter(|hold| holds::<S>(hold, head.items().first()));
         if let Some(hold) = &hold
             && !Seen::is_ripe(self.seen, hold, env.now())
         {
+            if let Some(waiting) = waiting {
+                address.metrics().queue_length(waiting);
+            }
             return Ok(Attempted::Held(hold.clone()));
         }
         let Some(cached) = state::current(tx, address, self.cached, version).await? else {
@@ -166,7 +170,7 @@ impl<S: Server> Attempt<'_, S> {
 
         let (taken, stuck) = (decision.taken, decision.stuck.take());
         let has_left = head.may_have_more() || taken < head.items().len();
-        let queue_length = items.len() - taken;
+        let queue_length = waiting.map(|waiting| waiting.saturating_sub(taken as u64));
         drop(items);
         pop(tx, address, &mut head, taken, has_hold)?;
         let done = carry_out(tx, address, cached, trial.state, decision, read_version).await?;
@@ -199,12 +203,18 @@ impl<S: Server> Attempt<'_, S> {
             return Err(AttemptError::GivenUp);
         }
         self.progress.begin(attempt.maybe_executed);
-        let metrics = self.address.metrics();
-        metrics.attempts.increment(1);
-        if attempt.number > 1 {
-            metrics.conflicts.increment(1);
-        }
+        self.address.metrics().attempt(attempt);
         Ok(())
+    }
+}
+
+/// How many messages the queue has: asked for only where the head does not tell. What an operator
+/// is told fails no attempt.
+async fn waiting(tx: &Transaction, address: &Address, head: &Head) -> Option<u64> {
+    if head.may_have_more() {
+        address.keys.queue().len(tx).await.ok()
+    } else {
+        Some(head.items().len() as u64)
     }
 }
 

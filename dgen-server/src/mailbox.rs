@@ -134,11 +134,17 @@ impl<S: Server> Unit<S> {
 
     /// The ids of its messages.
     pub(crate) fn ids(&self) -> impl Iterator<Item = MessageId> {
-        let count = match &self.message {
+        (0..)
+            .take(self.messages())
+            .filter_map(|index| self.id_of(index))
+    }
+
+    /// How many messages it has.
+    pub(crate) fn messages(&self) -> usize {
+        match &self.message {
             Message::Casts(casts) => casts.len(),
             Message::Call(_) | Message::Info(_) => 1,
-        };
-        (0..).take(count).filter_map(|index| self.id_of(index))
+        }
     }
 
     /// Whether nobody waits for it any more.

@@ -271,8 +271,8 @@ impl<S: Server> Process<S> {
             };
             async move { attempt.run(&tx).await }
         });
-        let span =
-            tracing::debug_span!("attempt", server = %self.address, units = self.units.len());
+        // At most one of a server takes effect at a time: its handlers' events are inside.
+        let span = tracing::debug_span!("batch", server = %self.address);
         shielded(attempts)
             .instrument(span)
             .await
@@ -533,15 +533,17 @@ impl<S: Server> Process<S> {
     fn meter(&mut self, batch: &Batch<S>, begun: Instant) {
         let now = self.address.tenant.env().now();
         let metrics = self.address.metrics();
-        let handled = batch.taken + batch.done.units.len();
+        let units = self.units.iter().zip(&batch.done.units);
+        let units = units.filter(|(_, done)| done.is_ok());
+        let handled = batch.taken + units.map(|(unit, _)| unit.messages()).sum::<usize>();
         if handled > 0 {
-            metrics.messages.increment(handled as u64);
-            metrics.batch_size.record(handled as f64);
-            metrics.committed(now.saturating_duration_since(begun));
+            metrics.committed(handled, now.saturating_duration_since(begun));
+        }
+        if let Some(queue_length) = batch.queue_length {
+            metrics.queue_length(queue_length);
         }
         metrics.timers_fired.increment(batch.agenda.fired as u64);
         metrics.swept.increment(batch.agenda.swept as u64);
-        metrics.queue_length.set(batch.queue_length as f64);
         if let Some(since) = self.locked_since.take() {
             metrics.waited_for_lock(now.saturating_duration_since(since));
         }

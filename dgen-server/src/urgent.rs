@@ -51,14 +51,18 @@ pub(crate) async fn handle<S: Server>(
     cached: Option<&Arc<Cached<S>>>,
     unit: &Unit<S>,
 ) -> Urgent<S> {
+    let env = address.tenant.env();
+    let begun = env.now();
     let maybe_executed = &AtomicBool::new(false);
     let tried = shielded(address.tenant.transact(|tx| async move {
         maybe_executed.fetch_or(tx.attempt().maybe_executed, Ordering::Relaxed);
         attempt(&tx, address, cached, unit).await
     }));
-    let span = tracing::debug_span!("priority attempt", server = %address);
+    let span = tracing::debug_span!("priority", server = %address);
     let failure = match tried.instrument(span).await {
         Ok(Ok(Tried::CarriedOut(carried_out))) => {
+            let took = env.now().saturating_duration_since(begun);
+            address.metrics().committed(unit.messages(), took);
             let (cached, mut units, lock, stop) = carried_out.committed(address).await;
             return Urgent {
                 lock: lock.and_then(|lock| acquired(lock, &cached)),
@@ -127,6 +131,7 @@ async fn attempt<S: Server>(
     cached: Option<&Arc<Cached<S>>>,
     unit: &Unit<S>,
 ) -> Result<Tried<S>, AttemptError> {
+    address.metrics().attempt(tx.attempt());
     let keys = &address.keys;
     let read_version = tx.read_version();
     let version = dgen_codec::version(tx, keys.state());
