@@ -56,7 +56,7 @@ impl AttemptError {
                 Some(
                     Error::TransactionTooOld
                     | Error::TransactionTooLarge { .. }
-                    | Error::TooManyVersionstamps { .. },
+                    | Error::TooManyVersionstamps,
                 ),
                 _,
             ) => Remedy::Fewer,
