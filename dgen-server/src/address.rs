@@ -3,11 +3,15 @@
 use std::{
     fmt,
     sync::{Arc, OnceLock},
+    time::Duration,
 };
 
 use dgen_backend::Tenant;
 
 use crate::{Server, StartOptions, Tuid, keys::Keys, metering::Metrics, registry::Registry};
+
+/// The shortest poll interval, so that 0 is no busy loop.
+const POLL_INTERVAL_MIN: Duration = Duration::from_millis(1);
 
 /// A server: its tenant, its name and id, its keys, and the options of who reaches it.
 pub(crate) struct Address {
@@ -34,9 +38,9 @@ impl Address {
         }
     }
 
-    /// The beginning of the server's keys below its tenant.
-    pub(crate) fn key_suffix(&self) -> &[u8] {
-        &self.keys.prefix()[self.tenant.subspace().bytes().len()..]
+    /// How often to look without being woken.
+    pub(crate) fn poll_interval(&self) -> Duration {
+        self.options.poll_interval.max(POLL_INTERVAL_MIN)
     }
 
     /// What an operator counts of this server.

@@ -4,10 +4,10 @@
 use std::time::{Duration, SystemTime};
 
 use dgen_backend::{
-    Error, KeyRange, RangePage, RangeRead, Read, Transaction,
+    Error, KeyRange, KeyValue, RangePage, RangeRead, Read, Transaction,
     tuple::{Element, Versionstamp, unpack},
 };
-use dgen_codec::{clear_chunks, from_plain, to_plain};
+use dgen_codec::{clear_chunks, from_plain};
 
 use crate::{
     clock,
@@ -17,10 +17,16 @@ use crate::{
 };
 
 /// At most so many rows are worked off in one transaction.
-pub(crate) const ROWS_MAX: usize = 500;
+const ROWS_MAX: usize = 500;
 
-/// At most so many bytes of casts are sent by one transaction's timers, the last aside.
-const CASTS_SIZE_MAX_BYTES: usize = 1_000_000;
+/// So many are read first, and twice as many each further time: mostly little is due.
+const ROWS_READ_INITIAL: usize = 8;
+
+/// At most so many are read, with those that this version does not know.
+const ROWS_READ_MAX: usize = 5_000;
+
+/// At most so many bytes of a transaction go to the agenda, the last row aside.
+const ROWS_SIZE_MAX_BYTES: usize = 1_000_000;
 
 /// What has expired is swept so long after it has: clocks differ.
 const SWEEP_GRACE: Duration = Duration::from_secs(600);
@@ -62,6 +68,10 @@ pub(crate) struct WorkedOff {
 }
 
 impl WorkedOff {
+    fn rows(&self) -> usize {
+        self.fired + self.swept
+    }
+
     /// Nothing was due.
     pub(crate) fn nothing(next_millis: Option<u64>) -> Self {
         Self {
@@ -91,58 +101,79 @@ pub(crate) async fn work_off(
     tx: &Transaction,
     keys: &Keys,
     now: SystemTime,
+    rows_max: usize,
 ) -> Result<WorkedOff, Error> {
     let now_millis = clock::to_millis(now);
-    let all = RangeRead::from(KeyRange::subspace(keys.agenda())).limit(ROWS_MAX + 1);
-    let rows = tx.snapshot().collect_range(all).await?;
+    let mut range = KeyRange::subspace(keys.agenda());
+    let mut limit = ROWS_READ_INITIAL;
+    let mut rows_read = 0;
+    let rows_max = rows_max.min(ROWS_MAX);
     let mut done = WorkedOff::default();
     let mut size_bytes = 0;
-    for row in rows.iter().take(ROWS_MAX) {
-        let Row { due_millis, what } = Row::of(&row.key, keys);
-        if due_millis > now_millis || size_bytes > CASTS_SIZE_MAX_BYTES {
-            done.next_millis = Some(due_millis);
+    while rows_read < ROWS_READ_MAX {
+        let read = RangeRead::from(range.clone()).limit(limit);
+        let rows = tx.snapshot().collect_range(read).await?;
+        for row in &rows {
+            let Row { due_millis, what } = Row::of(&row.key, keys);
+            let is_full = done.rows() >= rows_max || size_bytes > ROWS_SIZE_MAX_BYTES;
+            if due_millis > now_millis || is_full {
+                done.next_millis = Some(due_millis);
+                return Ok(done);
+            }
+            // Its key is cleared and, if it is periodic, written anew, like its value.
+            size_bytes += 4 * row.key.len() + 2 * row.value.len();
+            work_off_row(tx, keys, (due_millis, now_millis), row, what, &mut done)?;
+        }
+        let Some(last) = rows.last().filter(|_| rows.len() == limit) else {
             return Ok(done);
-        }
-        if what == What::Unknown {
-            continue;
-        }
-        // Two consumers that take the same row conflict.
-        tx.add_read_conflict(&KeyRange::key(&row.key))?;
-        tx.clear(&row.key)?;
-        match what {
-            What::Timer(_) => {
-                size_bytes += row.value.len();
-                done.fired += 1;
-                fire(tx, keys, due_millis, now_millis, None, &row.value)?;
-            }
-            What::KeyedTimer(key) => {
-                size_bytes += row.value.len();
-                done.fired += 1;
-                fire(tx, keys, due_millis, now_millis, Some(&key), &row.value)?;
-            }
-            What::Reply(from) => {
-                done.swept += 1;
-                clear_chunks(tx, &keys.reply(&from))?;
-            }
-            What::Id(id) => {
-                done.swept += 1;
-                clear_chunks(tx, &keys.remembered(&id))?;
-            }
-            What::Unknown => {}
-        }
+        };
+        range.begin = KeyRange::key(&last.key).end;
+        rows_read += rows.len();
+        limit = (2 * limit).min(ROWS_MAX);
     }
-    done.next_millis = rows
-        .get(ROWS_MAX)
-        .map(|row| Row::of(&row.key, keys).due_millis);
     Ok(done)
+}
+
+fn work_off_row(
+    tx: &Transaction,
+    keys: &Keys,
+    (due_millis, now_millis): (u64, u64),
+    row: &KeyValue,
+    what: What,
+    done: &mut WorkedOff,
+) -> Result<(), Error> {
+    if what == What::Unknown {
+        return Ok(());
+    }
+    // Two consumers that take the same row conflict.
+    tx.add_read_conflict(&KeyRange::key(&row.key))?;
+    tx.clear(&row.key)?;
+    match what {
+        What::Timer(_) => {
+            done.fired += 1;
+            fire(tx, keys, (due_millis, now_millis), None, &row.value)
+        }
+        What::KeyedTimer(key) => {
+            done.fired += 1;
+            fire(tx, keys, (due_millis, now_millis), Some(&key), &row.value)
+        }
+        What::Reply(from) => {
+            done.swept += 1;
+            clear_chunks(tx, &keys.reply(&from))
+        }
+        What::Id(id) => {
+            done.swept += 1;
+            clear_chunks(tx, &keys.remembered(&id))
+        }
+        What::Unknown => Ok(()),
+    }
 }
 
 /// A timer is due: its casts enter the queue, and it is set again if it is periodic.
 fn fire(
     tx: &Transaction,
     keys: &Keys,
-    due_millis: u64,
-    now_millis: u64,
+    (due_millis, now_millis): (u64, u64),
     key: Option<&str>,
     value: &[u8],
 ) -> Result<(), Error> {
@@ -176,8 +207,7 @@ pub(crate) async fn set_timer(
     if let Some(key) = key {
         cancel_timer(tx, keys, key).await?;
     }
-    let value = to_plain(timed).expect("its casts are bytes");
-    set_row(tx, keys, due_millis, key, &value)?;
+    set_row(tx, keys, due_millis, key, &timed.to_bytes())?;
     // Whoever consumes this server waits for something later, perhaps.
     keys.queue().notify(tx)
 }

@@ -21,10 +21,11 @@ use crate::{
     agenda::{self, WorkedOff},
     carrying::{CarriedOut, carry_out},
     clock,
+    dead_letters::Buried,
     decision::{QueuedMessage, Stuck, Work},
     handling::Trial,
-    hold::{Hold, Seen},
-    lock::{self, Acquired},
+    hold::{Hold, Lock, Seen},
+    lock::{self, Acquired, TakenOver},
     mailbox::Unit,
     memory::Memory,
     progress::Progress,
@@ -54,8 +55,12 @@ pub(crate) enum Attempted<S: Server> {
     Handled(Box<Batch<S>>),
     /// The server is locked, or its first message waits to be tried again.
     Held(Hold),
+    /// The lock is nobody's, and this version does not know its message.
+    Unknown(Lock),
     /// The lock of a holder that is gone was taken over.
     TookOver(Box<Acquired<S>>),
+    /// The message of such a lock is a dead letter.
+    Buried(Buried),
     /// There is no state: somebody killed the server.
     Killed,
 }
@@ -67,18 +72,24 @@ pub(crate) struct Batch<S: Server> {
     pub(crate) taken: usize,
     /// Why the first message left in the queue can't be handled, if it can't.
     pub(crate) stuck: Option<Stuck>,
-    /// Whether the queue may hold more.
+    /// Whether there may be more to do: in the queue, or on the agenda.
     pub(crate) has_more: bool,
     /// The version at which the queue was looked at.
     pub(crate) version: u64,
-    /// When the next row of the agenda is due.
-    pub(crate) next_due_millis: Option<u64>,
+    /// What of the agenda was worked off.
+    pub(crate) agenda: WorkedOff,
     /// How many messages were left in the queue, if that is known.
     pub(crate) queue_length: Option<u64>,
-    /// How many timers fired.
-    pub(crate) fired: usize,
-    /// How many things that nobody waits for any more were taken away.
-    pub(crate) swept: usize,
+}
+
+impl<S: Server> Attempted<S> {
+    fn of_lock(taken: TakenOver<S>) -> Self {
+        match taken {
+            TakenOver::Acquired(acquired) => Self::TookOver(Box::new(acquired)),
+            TakenOver::Unknown(lock) => Self::Unknown(lock),
+            TakenOver::Buried(buried) => Self::Buried(buried),
+        }
+    }
 }
 
 impl<S: Server> Attempt<'_, S> {
@@ -102,8 +113,9 @@ impl<S: Server> Attempt<'_, S> {
         let first_due_millis = first_due.due_millis(keys).await?;
         let waiting = waiting(tx, address, &head).await;
 
+        let has_hold = hold.is_some();
+        let hold = hold.filter(|hold| holds::<S>(hold, head.items().first()));
         if let Some(hold) = &hold
-            && holds(hold, head.items().first())
             && !Seen::is_ripe(self.seen, hold, env.now())
         {
             if let Some(waiting) = waiting {
@@ -114,26 +126,31 @@ impl<S: Server> Attempt<'_, S> {
         let Some(cached) = state::current(tx, address, self.cached, version).await? else {
             return Ok(Attempted::Killed);
         };
-        if let Some(Hold::Locked(lock)) = hold {
-            let acquired = lock::take_over(tx, address, lock, read_version, cached).await?;
-            return Ok(acquired.map_or_else(Attempted::Held, |acquired| {
-                Attempted::TookOver(Box::new(acquired))
-            }));
+        let mark = hold.as_ref().map(Hold::mark);
+        if let Some(hold) = &hold
+            && let Hold::Locked(lock) = hold
+        {
+            let unchanged_for = Seen::unchanged_for(self.seen, hold, env.now());
+            let lock = lock.clone();
+            let taken = lock::take_over(tx, address, lock, unchanged_for, read_version, cached);
+            return Ok(Attempted::of_lock(taken.await?));
         }
 
         let wall_clock = env.wall_clock();
         let now_millis = clock::to_millis(wall_clock);
         let agenda = match first_due_millis {
             Some(due_millis) if due_millis <= now_millis => {
-                agenda::work_off(tx, keys, wall_clock).await?
+                let rows_max = self.agenda_rows_max(!head.items().is_empty());
+                agenda::work_off(tx, keys, wall_clock, rows_max).await?
             }
             next_millis => WorkedOff::nothing(next_millis),
         };
 
-        self.progress.set_head(head.items().first());
+        self.progress.set_head(head.items().first(), mark);
         let items: Vec<_> = head.items().iter().map(QueuedMessage::new).collect();
         let ids = items.iter().filter_map(|item| item.id().cloned());
-        let ids = ids.chain(self.units.iter().flat_map(Unit::ids));
+        let units = self.units.iter().take(self.batch_max);
+        let ids = ids.chain(units.flat_map(Unit::ids));
         let work = Work {
             address,
             items: &items,
@@ -143,6 +160,7 @@ impl<S: Server> Attempt<'_, S> {
             batch_max: self.batch_max,
             answer_size_max_bytes: self.answer_size_max_bytes,
             memory: Memory::read(tx, keys, ids, now_millis).await?,
+            hold: mark,
             now_millis,
         };
         let mut trial = Trial::new(address, cached.state.clone());
@@ -151,22 +169,30 @@ impl<S: Server> Attempt<'_, S> {
         self.progress.decided(&decision, env.now() - begun);
 
         let (taken, stuck) = (decision.taken, decision.stuck.take());
-        let has_more = head.may_have_more() || taken < head.items().len() || agenda.fired > 0;
+        let has_left = head.may_have_more() || taken < head.items().len();
         let queue_length = waiting.map(|waiting| waiting.saturating_sub(taken as u64));
         drop(items);
-        pop(tx, address, &mut head, taken, hold.is_some())?;
+        pop(tx, address, &mut head, taken, has_hold)?;
         let done = carry_out(tx, address, cached, trial.state, decision, read_version).await?;
         Ok(Attempted::Handled(Box::new(Batch {
+            has_more: has_left || agenda.fired > 0,
             done,
             taken,
             stuck,
-            has_more,
             version: read_version,
-            next_due_millis: agenda.next_millis,
+            agenda,
             queue_length,
-            fired: agenda.fired,
-            swept: agenda.swept,
         })))
+    }
+
+    /// How much of the agenda shares the transaction: less after one was too much, and nothing beside
+    /// a message that is tried alone.
+    fn agenda_rows_max(&self, has_items: bool) -> usize {
+        if self.batch_max == 1 && has_items {
+            0
+        } else {
+            self.batch_max
+        }
     }
 
     fn begin(&self, tx: &Transaction) -> Result<(), AttemptError> {
@@ -192,13 +218,15 @@ async fn waiting(tx: &Transaction, address: &Address, head: &Head) -> Option<u64
     }
 }
 
-/// Whether `hold` is about the server as it is: a message that failed and is not the first any more
-/// holds nothing.
-fn holds(hold: &Hold, first: Option<&Item>) -> bool {
-    match hold {
-        Hold::Locked(_) => true,
-        Hold::Failing(failing) => {
-            first.is_some_and(|first| *first.stamp().as_bytes() == failing.stamp)
+/// Whether `hold` holds this consumer up. A message that failed and is not the first any more holds
+/// nothing; nor does one that others did not know, and this version does.
+fn holds<S: Server>(hold: &Hold, first: Option<&Item>) -> bool {
+    match (hold, first) {
+        (Hold::Locked(_), _) => true,
+        (Hold::Failing(_), None) => false,
+        (Hold::Failing(failing), Some(first)) => {
+            *first.stamp().as_bytes() == failing.stamp
+                && !(failing.is_unknown && QueuedMessage::<S>::new(first).is_known())
         }
     }
 }

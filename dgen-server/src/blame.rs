@@ -3,17 +3,16 @@
 
 use std::sync::Arc;
 
-use dgen_backend::Transaction;
+use dgen_backend::{KeyRange, Transaction};
 use dgen_queue::Limits;
 
 use crate::{
     address::Address,
     clock,
-    dead_letters::{self, shortened},
+    dead_letters::{self, Buried, shortened},
     decision::Stuck,
     error::text,
-    hold::{Failing, Hold},
-    outbox::LocalAnswers,
+    hold::{Failing, Hold, Mark},
     remedy::AttemptError,
     reply::Death,
 };
@@ -22,8 +21,8 @@ use crate::{
 pub(crate) enum Blamed {
     /// It waits to be tried again.
     Held(Hold),
-    /// It is a dead letter. Its caller, if it waits in this OS process, is to be told so.
-    Dead(LocalAnswers),
+    /// It is a dead letter.
+    Dead(Buried),
     /// It is not the first any more.
     Gone,
 }
@@ -55,10 +54,17 @@ async fn count(
     if *first.stamp().as_bytes() != stuck.stamp {
         return Ok(Blamed::Gone);
     }
+    // Whoever takes the message meanwhile makes this conflict: else a hold would be left behind.
+    tx.add_read_conflict(&KeyRange::key(first.key()))?;
+    let message = first.bytes().clone();
     let now_millis = clock::to_millis(address.tenant.env().wall_clock());
     let (attempts_before, since) = match hold.transpose()? {
         Some(Hold::Locked(_)) => return Ok(Blamed::Gone),
         Some(Hold::Failing(failing)) if failing.stamp == stuck.stamp => {
+            if stuck.hold != Some(Mark::of_failing(&failing)) {
+                // Another consumer has counted the same failure: this one waits as that one does.
+                return Ok(Blamed::Held(Hold::Failing(failing)));
+            }
             (failing.attempts, failing.since)
         }
         _ => (0, now_millis),
@@ -70,11 +76,11 @@ async fn count(
             attempts,
             error: error.to_owned(),
             since,
+            is_unknown: stuck.is_unknown,
         });
         hold.write(tx, keys)?;
         return Ok(Blamed::Held(hold));
     }
-    let message = first.bytes().clone();
     head.pop(1)?;
     tx.clear(keys.hold())?;
     let death = Death {

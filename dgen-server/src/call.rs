@@ -35,6 +35,10 @@ use crate::{
 /// How long a call waits for its answer, by default.
 const TIMEOUT_DEFAULT: Duration = Duration::from_secs(5);
 
+/// A process next door that has taken a reply key away hands the answer over within this, its
+/// actions included; else the answer is lost.
+const ANSWER_WAIT_MAX: Duration = Duration::from_secs(30);
+
 /// A call, to be sent by awaiting this; resolves to the handler's answer.
 ///
 /// # Errors
@@ -136,7 +140,7 @@ struct Sent<'a, S: Server> {
 impl<S: Server> Sent<'_, S> {
     async fn answer(self) -> Result<Readable, Failure> {
         let address = self.handle.address();
-        let poll_interval = address.options.poll_interval;
+        let poll_interval = address.poll_interval();
         let done = match self.handle.mailbox() {
             Some(mailbox) if self.is_priority => mailbox.send_urgent(self.unit()).await,
             Some(mailbox) => mailbox.send(self.unit()).await,
@@ -150,7 +154,7 @@ impl<S: Server> Sent<'_, S> {
         };
         let queued = match done {
             Ok(Outcome::Answered(answer)) => return Ok(Ok(answer)),
-            Ok(Outcome::Later(from)) => Queued::new(address, from, self.until_millis),
+            Ok(Outcome::Later(waiting)) => Queued::new(address, waiting, self.until_millis),
             Ok(Outcome::Done) => return Ok(Err("the handler gave no answer".to_owned())),
             Err(Refused::Failed(failure)) => return Err(failure),
             Err(Refused::NotHandled) => self.push().await?,
@@ -167,14 +171,10 @@ impl<S: Server> Sent<'_, S> {
         let address = self.handle.address();
         let from = address.registry.new_call();
         let id = self.id.map(|id| MessageId { id, index: 0 });
-        let envelope = Envelope::call::<S>(&self.call, Some(from), id);
-        let envelope = envelope.map_err(|error| Failure::Encode {
-            what: "the call",
-            reason: error.to_string(),
-        })?;
-        let item = bytes_of(&envelope);
+        let item = bytes_of(&Envelope::call::<S>(&self.call, Some(from), id)?);
         // Made before the push, so that a caller who gives up in the middle of it cleans up too.
-        let queued = Queued::new(address, from, self.until_millis);
+        let waiting = address.registry.wait_for_call(from);
+        let queued = Queued::new(address, waiting, self.until_millis);
         let push = |tx: Transaction| -> Result<(), dgen_backend::Error> {
             write_waiting(&tx, &address.keys, &[(from, self.until_millis)])?;
             address.keys.queue().push_k(&tx, [&item])
@@ -219,10 +219,10 @@ enum Look {
 }
 
 impl Queued {
-    fn new(address: &Arc<Address>, from: From, until_millis: u64) -> Self {
+    fn new(address: &Arc<Address>, waiting: WaitingCall, until_millis: u64) -> Self {
         Self {
-            key: address.keys.reply(&from),
-            waiting: address.registry.wait_for_call(from),
+            key: address.keys.reply(&waiting.from),
+            waiting,
             address: Arc::clone(address),
             until_millis,
             is_answered: false,
@@ -230,7 +230,8 @@ impl Queued {
     }
 
     async fn answer(mut self, poll_interval: Duration) -> Result<Readable, Failure> {
-        let mut was_gone = false;
+        let env = self.address.tenant.env().clone();
+        let mut gone_since = None;
         loop {
             let watch = match self.look().await? {
                 Look::Answered(answer) => {
@@ -238,17 +239,15 @@ impl Queued {
                     return Ok(answer);
                 }
                 Look::Waiting(watch) => watch,
-                Look::Gone { is_killed } if is_killed || was_gone => {
-                    self.is_answered = true;
-                    // It may have come just now.
-                    return match self.waiting.answer.try_recv() {
-                        Ok(answer) => Ok(Ok(answer)),
-                        Err(_) => Err(Failure::Killed),
-                    };
-                }
-                // What took it away for a caller here hands the answer over next.
-                Look::Gone { .. } => {
-                    was_gone = true;
+                Look::Gone { is_killed } => {
+                    let since = *gone_since.get_or_insert_with(|| env.now());
+                    if is_killed || env.now() - since >= ANSWER_WAIT_MAX {
+                        self.is_answered = true;
+                        // It may have come just now.
+                        let answer = self.waiting.answer.try_recv();
+                        return answer.map(Ok).map_err(|_| Failure::Killed);
+                    }
+                    // Whoever took it away for a caller here hands the answer over next.
                     None
                 }
             };

@@ -54,7 +54,11 @@ pub(crate) async fn carry_out<S: Server>(
     }
     let answers = decision.outbox.write(tx, address).await?;
     let lock = match decision.lock {
-        Some(envelope) => Some(lock::acquire(tx, address, envelope, read_version)?),
+        Some(envelope) => {
+            let failing = decision.failing;
+            let lock = lock::acquire(tx, address, envelope, failing, read_version)?;
+            Some(lock)
+        }
         None => None,
     };
     let state = if is_idle {

@@ -125,6 +125,10 @@ impl<'a, S: Server> Cast<'a, S> {
         Ok(())
     }
 
+    pub(crate) fn has_id(&self) -> bool {
+        self.id.is_some()
+    }
+
     pub(crate) fn address(&self) -> &Arc<Address> {
         self.handle.address()
     }
@@ -132,10 +136,7 @@ impl<'a, S: Server> Cast<'a, S> {
     /// What the queue gets.
     pub(crate) fn to_envelopes(&self) -> Result<Vec<Envelope>, Failure> {
         self.check()?;
-        Envelope::casts::<S>(&self.casts, self.id.as_deref()).map_err(|error| Failure::Encode {
-            what: "the cast",
-            reason: error.to_string(),
-        })
+        Envelope::casts::<S>(&self.casts, self.id.as_deref())
     }
 
     fn check(&self) -> Result<(), Failure> {

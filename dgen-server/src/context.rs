@@ -13,8 +13,8 @@ use crate::{
     Cast, Deferred, Failure, Flow, Handle, ReplyTo, Server, Timer, Tuid,
     address::Address,
     clock,
-    effects::{Effect, Effects},
-    message::{Envelope, From, MessageId},
+    effects::{Action, Effect, Effects},
+    message::{Envelope, From, Kind, MessageId},
     reply::Answer,
     timer::Timed,
 };
@@ -54,7 +54,8 @@ use crate::{
 /// ```
 pub struct Context<S: Server> {
     address: Arc<Address>,
-    now: SystemTime,
+    /// The moment of the transaction; none for locked work, which is in none.
+    now: Option<SystemTime>,
     message: MessageContext,
     effects: Effects<S>,
 }
@@ -68,6 +69,22 @@ pub(crate) struct MessageContext {
     pub(crate) id: Option<MessageId>,
     /// When its timer was due, if it is a timer's.
     pub(crate) due: Option<SystemTime>,
+}
+
+impl MessageContext {
+    /// That of a message of the queue. The caller of a call that is replayed is gone: a reply that is
+    /// deferred goes nowhere.
+    pub(crate) fn of(envelope: &Envelope) -> Self {
+        let without = match envelope.kind {
+            Kind::Call => Caller::Here,
+            Kind::Cast => Caller::None,
+        };
+        Self {
+            caller: envelope.from.map_or(without, Caller::Key),
+            id: envelope.id.clone(),
+            due: envelope.due_at(),
+        }
+    }
 }
 
 /// Where the reply to a message goes.
@@ -95,9 +112,19 @@ pub struct Due {
 impl<S: Server> Context<S> {
     pub(crate) fn new(address: Arc<Address>) -> Self {
         Self {
-            now: address.tenant.env().wall_clock(),
+            now: Some(address.tenant.env().wall_clock()),
             address,
             message: MessageContext::default(),
+            effects: Effects::default(),
+        }
+    }
+
+    /// That of locked work, whose time goes on.
+    pub(crate) fn outside(address: Arc<Address>, message: MessageContext) -> Self {
+        Self {
+            now: None,
+            address,
+            message,
             effects: Effects::default(),
         }
     }
@@ -106,6 +133,14 @@ impl<S: Server> Context<S> {
     pub(crate) fn begin(&mut self, message: MessageContext) {
         self.message = message;
         self.effects = Effects::default();
+    }
+
+    /// The next cast of a batch is handled: its actions are its own.
+    pub(crate) fn begin_next_of_batch(&mut self) {
+        let last = self.effects.actions.last();
+        if last.is_some_and(|actions| !actions.is_empty()) {
+            self.effects.actions.push(Vec::new());
+        }
     }
 
     /// What the handler wanted done.
@@ -119,10 +154,12 @@ impl<S: Server> Context<S> {
         &self.address.id
     }
 
-    /// The calendar's time: one moment for the whole transaction.
+    /// The calendar's time: one moment for the whole transaction, and for locked work the time that
+    /// it is.
     #[must_use]
     pub fn now(&self) -> SystemTime {
         self.now
+            .unwrap_or_else(|| self.address.tenant.env().wall_clock())
     }
 
     /// `N` random bytes.
@@ -161,13 +198,13 @@ impl<S: Server> Context<S> {
     /// when somebody does; [`due`](Self::due) says how late it is.
     ///
     /// # Errors
-    /// As [`send`](Self::send); also a cast of more than 90,000 bytes.
+    /// As [`send`](Self::send); also casts of more than 100,000 bytes, encoded.
     pub fn send_after<'a, T: Server>(
         &mut self,
         delay: Duration,
         cast: impl Into<Cast<'a, T>>,
     ) -> Timer<'_> {
-        let due_millis = clock::to_millis_up(self.now).saturating_add(clock::millis(delay));
+        let due_millis = clock::to_millis_up(self.now()).saturating_add(clock::millis(delay));
         self.set_timer(due_millis, None, cast.into())
     }
 
@@ -183,20 +220,28 @@ impl<S: Server> Context<S> {
         self.set_timer(clock::to_millis_up(time), None, cast.into())
     }
 
-    /// Sends `cast` after `period`, and again after each further one, until it is cancelled: so give
-    /// it a [key](Timer::key). At least a millisecond. What was missed while nobody consumed is sent
-    /// once, and the next comes at the next multiple of the period.
+    /// Sends `cast` after `period`, and again after each further one, until the receiver's timer of
+    /// that key is [cancelled](Self::cancel) or set anew. At least a millisecond. What was missed while
+    /// nobody consumed is sent once, and the next comes at the next multiple of the period.
     ///
     /// # Errors
-    /// As [`send_after`](Self::send_after).
+    /// As [`send_after`](Self::send_after); also a cast with an [id](Cast::id), which would take effect
+    /// the first time only.
     pub fn send_every<'a, T: Server>(
         &mut self,
+        key: impl Into<String>,
         period: Duration,
         cast: impl Into<Cast<'a, T>>,
-    ) -> Timer<'_> {
+    ) {
+        let cast = cast.into();
+        if cast.has_id() {
+            self.fail("a cast that is sent every so often has an id");
+            return;
+        }
         let every_millis = clock::millis(period).max(1);
-        let due_millis = clock::to_millis_up(self.now).saturating_add(every_millis);
-        self.set_timer(due_millis, Some(every_millis), cast.into())
+        let due_millis = clock::to_millis_up(self.now()).saturating_add(every_millis);
+        self.set_timer(due_millis, Some(every_millis), cast)
+            .key(key);
     }
 
     /// Cancels this server's timer of that key, if there is one. What it has sent already stays in
@@ -221,7 +266,7 @@ impl<S: Server> Context<S> {
     pub fn due(&self) -> Option<Due> {
         self.message.due.map(|at| Due {
             at,
-            late: self.now.duration_since(at).unwrap_or_default(),
+            late: self.now().duration_since(at).unwrap_or_default(),
         })
     }
 
@@ -241,7 +286,7 @@ impl<S: Server> Context<S> {
         };
         // Asked for twice it is the same caller.
         let from = *self.effects.deferred.get_or_insert(from);
-        let server = self.address.key_suffix();
+        let server = self.address.keys.prefix();
         let id = self.message.id.clone();
         (ReplyTo::new(server, from, id), Deferred::new())
     }
@@ -266,7 +311,15 @@ impl<S: Server> Context<S> {
     /// Locks the server: once this handler's transaction is committed,
     /// [`Server::handle_locked`] works on this message, outside of any transaction and as long as it
     /// likes. Until it is done, calls and casts wait in the queue; priority and info messages go
-    /// through. In an info, or in locked work, this is an error of the handler.
+    /// through.
+    ///
+    /// A call returns [`Reply::later`](crate::Reply::later) then; with [`Reply::err`](crate::Reply::err)
+    /// nothing is locked. What the handler did until here (state, sends, timers) is committed with the
+    /// lock, and stays whatever the work comes to.
+    ///
+    /// # Errors
+    /// To lock in an info or in locked work, or to lock and answer, is an error of the handler, as a
+    /// panic is.
     pub fn lock(&mut self) {
         self.effects.is_locking = true;
     }
@@ -285,7 +338,11 @@ impl<S: Server> Context<S> {
     /// it, so let it be short; spawn what takes longer.
     pub fn after_commit<R: Flow>(&mut self, action: impl FnOnce(&S) -> R + Send + 'static) {
         let action = |state: &S| action(state).into_control_flow();
-        self.effects.actions.push(Box::new(action));
+        let action: Action<S> = Box::new(action);
+        match self.effects.actions.last_mut() {
+            Some(actions) => actions.push(action),
+            None => self.effects.actions.push(vec![action]),
+        }
     }
 
     /// The handler asked for what can't be.
@@ -322,8 +379,8 @@ impl<S: Server> Context<S> {
             return Timer::none();
         };
         let timed = Timed::new(&envelopes, every_millis);
-        if timed.size_bytes() > Timed::SIZE_MAX_BYTES {
-            self.fail("a timer's cast has more than 90,000 bytes");
+        if timed.to_bytes().len() > Timed::SIZE_MAX_BYTES {
+            self.fail("a timer's casts have more than 100,000 bytes");
             return Timer::none();
         }
         self.effects.writes.push(Effect::SetTimer {
@@ -347,7 +404,7 @@ impl<S: Server> Context<S> {
         match cast.to_envelopes() {
             Ok(envelopes) => Some((to, envelopes)),
             Err(failure) => {
-                self.effects.failure.get_or_insert(failure);
+                self.fail(&failure.to_string());
                 None
             }
         }

@@ -3,7 +3,10 @@
 use std::time::SystemTime;
 
 use bytes::Bytes;
-use dgen_backend::{KeyRange, RangeRead, Transaction, tuple::Subspace};
+use dgen_backend::{
+    KeyRange, RangeRead, Transaction,
+    tuple::{Element, Subspace, unpack},
+};
 use dgen_codec::{clear_chunks, from_plain, read_chunks, to_plain, write_chunks};
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
@@ -17,8 +20,9 @@ use crate::{
     reply::{Answer, Death},
 };
 
-/// So many are listed at once at most.
-const LISTED_MAX: usize = 1_000;
+/// So many are listed at once at most, and so many bytes of them, the last aside.
+const LISTED_MAX: usize = 100;
+const LISTED_SIZE_MAX_BYTES: usize = 1_000_000;
 
 /// So much of an error is stored at most.
 const ERROR_SIZE_MAX_BYTES: usize = 2_000;
@@ -52,6 +56,14 @@ struct Record {
     at: u64,
 }
 
+/// A message that was put aside: once that is committed.
+#[must_use = "its caller is to be told"]
+pub(crate) struct Buried {
+    number: u64,
+    error: String,
+    answers: LocalAnswers,
+}
+
 /// Puts the message of the queue's bytes `message` aside, and tells its caller.
 ///
 /// Its number is the transaction's read version. So the caller must have read, and must write,
@@ -61,44 +73,73 @@ pub(crate) async fn bury(
     address: &Address,
     message: &[u8],
     death: Death,
-) -> Result<LocalAnswers, AttemptError> {
+) -> Result<Buried, AttemptError> {
     let number = tx.read_version().await?;
+    let error = death.error.clone();
     let record = Record {
         message: ByteBuf::from(message),
-        error: death.error.clone(),
+        error: error.clone(),
         attempts: death.attempts,
         at: clock::to_millis(address.tenant.env().wall_clock()),
     };
     let record = to_plain(&record).expect("a record is texts, numbers and bytes");
     write_chunks(tx, &letter(address, number), &record)?;
-    tracing::error!(server = %address, number, error = death.error, "a message is a dead letter");
-    address.metrics().dead_letters.increment(1);
+    tx.add(&address.keys.dead_letter_count(), 1)?;
     let mut outbox = Outbox::default();
-    let caller = Envelope::from_bytes(message)
-        .ok()
-        .and_then(|envelope| envelope.from);
+    let envelope = Envelope::from_bytes(message).ok();
+    let caller = envelope.and_then(|envelope| envelope.from);
     let answer = caller.map(|from| (from, Answer::DeadLettered(death)));
     outbox.answers.extend(answer);
-    outbox.write(tx, address).await
+    Ok(Buried {
+        number,
+        error,
+        answers: outbox.write(tx, address).await?,
+    })
 }
 
-/// The oldest dead letters.
+impl Buried {
+    /// The transaction is committed: tells the operator, and the caller if it waits in this OS
+    /// process.
+    pub(crate) fn announce(self, address: &Address) {
+        let Self {
+            number,
+            error,
+            answers,
+        } = self;
+        tracing::error!(server = %address, number, error, "a message is a dead letter");
+        address.metrics().dead_letters.increment(1);
+        for (from, answer) in answers {
+            address.registry.answer(&from, answer);
+        }
+    }
+}
+
+/// The oldest dead letters, up to a number and a size.
 pub(crate) async fn list(
     tx: &Transaction,
     address: &Address,
 ) -> Result<Vec<DeadLetter>, AttemptError> {
     let mut letters = Vec::new();
-    for number in numbers(tx, address, LISTED_MAX).await? {
+    let mut range = KeyRange::subspace(&address.keys.dead_letters());
+    let mut size_bytes = 0;
+    while letters.len() < LISTED_MAX && size_bytes < LISTED_SIZE_MAX_BYTES {
+        let Some(number) = first_number(tx, address, &range).await? else {
+            break;
+        };
+        range.begin = KeyRange::subspace(&letter(address, number)).end;
         if let Some(record) = read(tx, address, number).await? {
+            size_bytes += record.message.len();
             letters.push(record.into_letter(number));
         }
     }
     Ok(letters)
 }
 
-/// How many there are, up to a limit.
-pub(crate) async fn count(tx: &Transaction, address: &Address) -> Result<usize, AttemptError> {
-    Ok(numbers(tx, address, LISTED_MAX).await?.len())
+/// How many there are.
+pub(crate) async fn count(tx: &Transaction, address: &Address) -> Result<u64, AttemptError> {
+    let count = tx.snapshot().get(&address.keys.dead_letter_count()).await?;
+    let count = count.and_then(|count| <[u8; 8]>::try_from(&count[..]).ok());
+    Ok(count.map_or(0, u64::from_le_bytes))
 }
 
 /// Takes a dead letter away, and puts it at the end of the queue if it is to be replayed. Whether it
@@ -113,6 +154,7 @@ pub(crate) async fn take(
         return Ok(false);
     };
     clear_chunks(tx, &letter(address, number))?;
+    tx.add(&address.keys.dead_letter_count(), -1)?;
     if is_replayed {
         let item = match Envelope::from_bytes(&record.message) {
             // Its caller has been told.
@@ -143,35 +185,23 @@ fn letter(address: &Address, number: u64) -> Subspace {
     address.keys.dead_letters().subspace(&number)
 }
 
-/// The numbers of the oldest ones. Skips from one to the next, whatever their sizes.
-async fn numbers(
+/// The number of the first one in `range`.
+async fn first_number(
     tx: &Transaction,
     address: &Address,
-    max: usize,
-) -> Result<Vec<u64>, AttemptError> {
-    let letters = address.keys.dead_letters();
-    let mut range = KeyRange::subspace(&letters);
-    let mut numbers = Vec::new();
-    while numbers.len() < max {
-        let read = RangeRead::from(range.clone()).limit(1);
-        let Some(row) = tx.snapshot().collect_range(read).await?.pop() else {
-            break;
-        };
-        let number = row
-            .key
-            .get(letters.bytes().len()..)
-            .and_then(|path| dgen_backend::tuple::unpack::<Vec<_>>(path).ok())
-            .and_then(
-                |path: Vec<dgen_backend::tuple::Element<'_>>| match path.first() {
-                    Some(dgen_backend::tuple::Element::Int(number)) => u64::try_from(*number).ok(),
-                    _ => None,
-                },
-            );
-        let Some(number) = number else { break };
-        numbers.push(number);
-        range.begin = KeyRange::subspace(&letter(address, number)).end;
-    }
-    Ok(numbers)
+    range: &KeyRange,
+) -> Result<Option<u64>, AttemptError> {
+    let read = RangeRead::from(range.clone()).limit(1);
+    let rows = tx.snapshot().collect_range(read).await?;
+    let prefix_size_bytes = address.keys.dead_letters().bytes().len();
+    let path = rows
+        .first()
+        .and_then(|row| row.key.get(prefix_size_bytes..));
+    let path: Vec<Element<'_>> = path.and_then(|path| unpack(path).ok()).unwrap_or_default();
+    Ok(match path.first() {
+        Some(Element::Int(number)) => u64::try_from(*number).ok(),
+        _ => None,
+    })
 }
 
 async fn read(

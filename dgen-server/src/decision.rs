@@ -7,6 +7,7 @@
 
 use std::{
     ops::ControlFlow,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -19,10 +20,12 @@ use crate::{
     context::{Caller, MessageContext},
     effects::{Action, Effects},
     handling::{Course, Handled, Trial},
+    hold::{Failing, Mark},
     mailbox::{Done, Outcome, Refused, Unit},
     memory::{FirstAnswer, Memory, Remembered},
     message::{Envelope, From, Message, MessageId},
     outbox::Outbox,
+    registry::Registry,
     reply::Answer,
 };
 
@@ -58,6 +61,8 @@ pub(crate) struct Work<'a, S: Server> {
     pub(crate) answer_size_max_bytes: usize,
     /// What is known of the messages' ids.
     pub(crate) memory: Memory,
+    /// The hold that was found, if there was one.
+    pub(crate) hold: Option<Mark>,
     pub(crate) now_millis: u64,
 }
 
@@ -81,6 +86,8 @@ pub(crate) struct Decision<S> {
     pub(crate) remembered: Vec<MessageId>,
     /// The message that locked the server, if one did.
     pub(crate) lock: Option<Envelope>,
+    /// What holds the queue up, to be kept with that lock.
+    pub(crate) failing: Option<Failing>,
     /// The next item can't be handled.
     pub(crate) stuck: Option<Stuck>,
     /// Why the process is to stop, if a handler said so.
@@ -91,6 +98,8 @@ pub(crate) struct Decision<S> {
 #[derive(Debug, Clone)]
 pub(crate) struct Stuck {
     pub(crate) stamp: [u8; 12],
+    /// The hold that the attempt found, if there was one: who else counted since is seen by that.
+    pub(crate) hold: Option<Mark>,
     /// Whether this version does not know the message: a newer one may.
     pub(crate) is_unknown: bool,
     pub(crate) failure: Failure,
@@ -106,6 +115,11 @@ impl<'a, S: Server> QueuedMessage<'a, S> {
             item,
             read: read.map_err(|error| error.to_string()),
         }
+    }
+
+    /// Whether this version knows it.
+    pub(crate) fn is_known(&self) -> bool {
+        self.read.is_ok()
     }
 
     pub(crate) fn id(&self) -> Option<&MessageId> {
@@ -126,6 +140,7 @@ impl<S: Server> Work<'_, S> {
             memory: std::mem::take(&mut self.memory),
             remembered: Vec::new(),
             lock: None,
+            failing: None,
             stuck: None,
             stop: None,
         };
@@ -177,6 +192,7 @@ impl<S: Server> Work<'_, S> {
         self.check_budget(decision, begun)?;
         let stuck = |is_unknown, failure| Stuck {
             stamp: *queued.item.stamp().as_bytes(),
+            hold: self.hold,
             is_unknown,
             failure,
         };
@@ -198,16 +214,11 @@ impl<S: Server> Work<'_, S> {
             decision.taken += 1;
             return ControlFlow::Continue(());
         }
-        let context = MessageContext {
-            caller: envelope.from.map_or(Caller::None, Caller::Key),
-            id: envelope.id.clone(),
-            due: envelope.due_at(),
-        };
-        let is_stored = envelope.id.is_some()
-            || envelope
-                .from
-                .is_some_and(|from| !self.address.registry.is_waiting_here(&from));
-        let handled = trial.handle(message, context, self.answer_size_max_bytes(is_stored));
+        let context = MessageContext::of(envelope);
+        let is_elsewhere = |from: From| !self.address.registry.is_waiting_here(&from);
+        let is_stored = envelope.from.is_some_and(is_elsewhere);
+        let copies = usize::from(envelope.id.is_some()) + usize::from(is_stored);
+        let handled = trial.handle(message, context, self.answer_size_max_bytes(copies));
         let handled = match handled {
             Ok(handled) => handled,
             // Handling it again would not help: its caller is told.
@@ -264,7 +275,7 @@ impl<S: Server> Work<'_, S> {
             let from = registry.new_call();
             return Ok(match decision.repeat(id, known, from) {
                 Some(answer) => Outcome::Answered(answer),
-                None => decision.wait(from, unit),
+                None => decision.wait(registry, from, unit),
             });
         }
         let context = MessageContext {
@@ -272,7 +283,7 @@ impl<S: Server> Work<'_, S> {
             id: id.clone(),
             due: None,
         };
-        let size_max = self.answer_size_max_bytes(id.is_some());
+        let size_max = self.answer_size_max_bytes(usize::from(id.is_some()));
         let handled = trial.handle(&unit.message, context, size_max);
         let handled = handled.map_err(|failure| match failure {
             // Handling it again would not help.
@@ -280,17 +291,23 @@ impl<S: Server> Work<'_, S> {
             failure => self.refuse(failure),
         })?;
         if matches!(handled.course, Course::Locking) {
-            let from = registry.new_call();
+            // Whoever was given a deferred reply answers the same caller.
+            let deferred = handled
+                .effects
+                .as_ref()
+                .and_then(|effects| effects.deferred);
+            let from = deferred.unwrap_or_else(|| registry.new_call());
             let envelope = Envelope::call::<S>(call, Some(from), id);
-            let envelope = envelope.map_err(|error| Refused::encode("the call", &error))?;
+            let envelope = envelope.and_then(Envelope::check_decodes::<S>);
+            let envelope = envelope.map_err(|failure| trial.refuse(failure))?;
             decision.keep(handled.effects);
             decision.lock = Some(envelope);
-            return Ok(decision.wait(from, unit));
+            return Ok(decision.wait(registry, from, unit));
         }
         decision.keep(handled.effects);
         if let Course::Deferred(from) = handled.course {
             self.remember(decision, id.as_ref(), Course::Deferred(from));
-            return Ok(decision.wait(from, unit));
+            return Ok(decision.wait(registry, from, unit));
         }
         let answer = self.remember(decision, id.as_ref(), handled.course);
         Ok(answer.map_or(Outcome::Done, Outcome::Answered))
@@ -328,7 +345,8 @@ impl<S: Server> Work<'_, S> {
             && let [(id, cast)] = &new[..]
         {
             let envelope = Envelope::cast::<S>(cast, id.clone());
-            let envelope = envelope.map_err(|error| Refused::encode("the cast", &error))?;
+            let envelope = envelope.and_then(Envelope::check_decodes::<S>);
+            let envelope = envelope.map_err(|failure| trial.refuse(failure))?;
             decision.lock = Some(envelope);
         } else {
             for (id, _) in &new {
@@ -351,7 +369,9 @@ impl<S: Server> Work<'_, S> {
             Course::Deferred(_) => (FirstAnswer::Deferred(Vec::new()), None),
             Course::Done | Course::Locking => (FirstAnswer::None, None),
         };
-        if let Some(id) = id {
+        // What changed nothing may be sent again.
+        let has_failed = matches!(first, FirstAnswer::Given(Answer::Failed(_)));
+        if let Some(id) = id.filter(|_| !has_failed) {
             decision.remember(
                 id,
                 Remembered {
@@ -373,12 +393,10 @@ impl<S: Server> Work<'_, S> {
         }
     }
 
-    fn answer_size_max_bytes(&self, is_stored: bool) -> usize {
-        if is_stored {
-            self.answer_size_max_bytes
-        } else {
-            usize::MAX
-        }
+    /// How long an answer may be that is stored so often.
+    fn answer_size_max_bytes(&self, copies: usize) -> usize {
+        let size_max_bytes = self.answer_size_max_bytes.checked_div(copies);
+        size_max_bytes.unwrap_or(usize::MAX)
     }
 
     /// Breaks if the transaction holds enough. It always takes one message.
@@ -413,9 +431,7 @@ impl<S> Decision<S> {
     fn keep(&mut self, effects: Option<Effects<S>>) {
         let Some(effects) = effects else { return };
         self.outbox.effects.extend(effects.writes);
-        if !effects.actions.is_empty() {
-            self.actions.push(effects.actions);
-        }
+        self.actions.extend(effects.actions);
         if self.stop.is_none() {
             self.stop = effects.stop;
         }
@@ -429,10 +445,11 @@ impl<S> Decision<S> {
         self.outbox.answers.push((from, answer));
     }
 
-    /// The caller of `unit` is answered later.
-    fn wait<T: Server>(&mut self, from: From, unit: &Unit<T>) -> Outcome {
+    /// The caller of `unit` is answered later. It waits from now on: an answer that comes before it
+    /// knows that is not left in the store, where it would find it before actions have run.
+    fn wait<T: Server>(&mut self, registry: &Arc<Registry>, from: From, unit: &Unit<T>) -> Outcome {
         self.waiting.push((from, unit.until_millis));
-        Outcome::Later(from)
+        Outcome::Later(registry.wait_for_call(from))
     }
 
     /// A message of an id that took effect before: its caller gets the first answer, if there is

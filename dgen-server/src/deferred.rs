@@ -12,7 +12,7 @@ use crate::{
 
 /// Whom to reply to, later: with a value `T`, or with the handler's error `E`.
 ///
-/// It is kept in the state, or sent to another server of the same tenant, and used up by
+/// It is kept in the state, or sent to another server of the same database, and used up by
 /// [`Context::reply`](crate::Context::reply). Erlang calls it `From`; in Rust that is a trait.
 ///
 /// # Examples
@@ -46,7 +46,7 @@ use crate::{
 #[derive(Serialize, Deserialize)]
 #[serde(bound = "")]
 pub struct ReplyTo<T, E = Never> {
-    /// The beginning of the called server's keys, below its tenant.
+    /// The beginning of the called server's keys.
     server: ByteBuf,
     from: From,
     /// The caller's name for the call: those who repeat it get the same reply.

@@ -14,8 +14,8 @@ use crate::{
 pub(crate) struct Effects<S> {
     /// What the transaction writes, in the handler's order.
     pub(crate) writes: Vec<Effect>,
-    /// What is run after the commit.
-    pub(crate) actions: Vec<Action<S>>,
+    /// What is run after the commit: of each cast of a batch apart.
+    pub(crate) actions: Vec<Vec<Action<S>>>,
     /// Why the process is to stop, if it is.
     pub(crate) stop: Option<String>,
     /// Whether the message goes on as locked work.
@@ -46,7 +46,7 @@ pub(crate) enum Effect {
     },
     /// Answer a call whose reply was deferred.
     Reply {
-        /// The beginning of the called server's keys, below the tenant.
+        /// The beginning of the called server's keys.
         server: Vec<u8>,
         from: From,
         /// The call's id, whose record gets the answer too.

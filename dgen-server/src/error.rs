@@ -17,7 +17,8 @@ use crate::Never;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum CallError<E = Never> {
-    /// The handler's own error. The call is done, and changed nothing.
+    /// The handler's own error. The call is done, and changed nothing (or, an error of locked work, nothing
+    /// but what its handler did before it locked).
     #[error("{0}")]
     Handler(E),
 
@@ -83,7 +84,8 @@ pub enum Failure {
     },
 
     /// The message was tried as often as [`StartOptions`](crate::StartOptions) say, and is a
-    /// [dead letter](crate::Handle::dead_letters) now. It changed nothing; it can be replayed.
+    /// [dead letter](crate::Handle::dead_letters) now. It changed nothing, unless it had locked the
+    /// server: what its handler did before that is done. It can be replayed.
     #[error("the message was tried {attempts} times, and is a dead letter now: {error}")]
     DeadLettered {
         /// Why it could not be handled.
@@ -99,17 +101,18 @@ pub enum Failure {
         server: String,
     },
 
-    /// A priority message that would lock the server found it locked. Send it again later, or without
-    /// priority: then it waits in the queue.
+    /// A priority message that would lock the server found it locked, or its id is that of the message
+    /// that is being worked on under the lock. Send it again later, or without priority: then it waits
+    /// in the queue.
     #[error("the server is locked since {since:?}")]
     Locked {
         /// When a message locked it.
         since: SystemTime,
     },
 
-    /// What the call waited for is gone: the server was killed meanwhile, or the call waited so long
-    /// that its place was swept. It may have been handled.
-    #[error("nobody answers the call any more: its server was killed")]
+    /// What the call waited for is gone: the server was killed meanwhile, or its answer is lost with the
+    /// process that had it. It may have been handled.
+    #[error("nobody answers the call any more: its server was killed, or the answer is lost")]
     Killed,
 
     /// A message's id that can't be one: empty, or over 1,000 bytes. Nothing was sent.
@@ -137,6 +140,15 @@ pub enum Failure {
         count: usize,
         /// How many there may be.
         max: usize,
+    },
+
+    /// A message that is too large for a queue. It was not sent.
+    #[error("a message of {size_bytes} bytes is over the limit of {max_bytes}")]
+    TooLarge {
+        /// Its size.
+        size_bytes: usize,
+        /// The largest there may be.
+        max_bytes: usize,
     },
 
     /// A message, a reply or a state that serde can't encode. Nothing was changed.
@@ -285,6 +297,27 @@ pub enum StartError<E = Never> {
     /// There is no tokio runtime to run the process on. Start it inside of one.
     #[error("no runtime to run the process on: {0}")]
     NoRuntime(#[source] std::io::Error),
+}
+
+impl<E> StartError<E> {
+    /// Whether starting again can succeed.
+    #[must_use]
+    pub fn is_retryable(&self) -> bool {
+        match self {
+            Self::Failed(failure) => failure.is_retryable(),
+            Self::Init(_) | Self::NoRuntime(_) => false,
+        }
+    }
+
+    /// Whether the state may have been stored all the same.
+    #[must_use]
+    pub fn maybe_executed(&self) -> bool {
+        match self {
+            Self::Failed(failure) => failure.maybe_executed(),
+            Self::NoRuntime(_) => true,
+            Self::Init(_) => false,
+        }
+    }
 }
 
 /// Why a process ended.

@@ -191,7 +191,8 @@ impl<S: Server> Handle<S> {
         operator::break_lock(&self.address).await
     }
 
-    /// The oldest dead letters, at most 1,000: messages that could not be handled, and why.
+    /// The oldest dead letters, at most 100 and about a megabyte of messages: messages that could not be
+    /// handled, and why. [`status`](Self::status) counts all.
     ///
     /// # Errors
     /// [`Failure`], if the store can't be read.

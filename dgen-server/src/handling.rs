@@ -14,6 +14,7 @@ use crate::{
     address::Address,
     context::MessageContext,
     effects::{Effect, Effects},
+    mailbox::Refused,
     message::{From, Message},
     reply::{Answer, Given, Reply},
 };
@@ -24,6 +25,8 @@ pub(crate) const KEY_SIZE_MAX_BYTES: usize = 1_000;
 /// A state that messages are tried on.
 pub(crate) struct Trial<S: Server> {
     pub(crate) state: S,
+    /// The state before the last message.
+    before: Option<S>,
     cx: Context<S>,
 }
 
@@ -59,6 +62,7 @@ impl<S: Server> Trial<S> {
     pub(crate) fn new(address: &Arc<Address>, state: S) -> Self {
         Self {
             state,
+            before: None,
             cx: Context::new(Arc::clone(address)),
         }
     }
@@ -71,19 +75,34 @@ impl<S: Server> Trial<S> {
         context: MessageContext,
         answer_size_max_bytes: usize,
     ) -> Result<Handled<S>, Failure> {
-        let before = shield(|| self.state.clone())?;
+        self.before = Some(shield(|| self.state.clone())?);
         self.cx.begin(context);
         let handled = self.run(message).and_then(|reply| {
             let effects = self.cx.take_effects();
-            if effects.is_locking {
-                return lock(message, effects);
+            let is_locking = effects.is_locking;
+            let handled = judge(reply, effects, answer_size_max_bytes)?;
+            if is_locking {
+                return lock(message, handled);
             }
-            judge(reply, effects, answer_size_max_bytes)
+            Ok(handled)
         });
         if !matches!(&handled, Ok(handled) if handled.effects.is_some()) {
-            self.state = before;
+            self.undo();
         }
         handled
+    }
+
+    /// Puts the state back to what it was before the last message.
+    fn undo(&mut self) {
+        if let Some(before) = self.before.take() {
+            self.state = before;
+        }
+    }
+
+    /// The last message can't go on after all.
+    pub(crate) fn refuse(&mut self, failure: Failure) -> Refused {
+        self.undo();
+        Refused::Failed(failure)
     }
 
     fn run(&mut self, message: &Message<S>) -> Result<Option<Reply>, Failure> {
@@ -92,6 +111,7 @@ impl<S: Server> Trial<S> {
             Message::Call(call) => Some(state.handle_call(call.clone(), cx)),
             Message::Casts(casts) => {
                 for cast in casts {
+                    cx.begin_next_of_batch();
                     state.handle_cast(cast.clone(), cx);
                 }
                 None
@@ -104,17 +124,23 @@ impl<S: Server> Trial<S> {
     }
 }
 
-fn lock<S: Server>(message: &Message<S>, effects: Effects<S>) -> Result<Handled<S>, Failure> {
-    let effects = check(effects)?;
-    match message {
-        Message::Casts(casts) if casts.len() > 1 => {
+/// The handler has locked the server, unless it can't.
+fn lock<S: Server>(message: &Message<S>, handled: Handled<S>) -> Result<Handled<S>, Failure> {
+    match (message, handled.course) {
+        (Message::Casts(casts), _) if casts.len() > 1 => {
             // Those behind it have to wait for the lock, each in its place in the queue.
             Err(misused("a batch can't be handled as one if it locks"))
         }
-        Message::Info(_) => Err(misused("an info can't lock")),
+        (Message::Info(_), _) => Err(misused("an info can't lock")),
+        // It returned an error: nothing of what it did counts.
+        (_, course @ Course::Answered(Answer::Err(_))) => Ok(Handled {
+            course,
+            effects: None,
+        }),
+        (_, Course::Answered(_)) => Err(misused("a handler that locks can't answer as well")),
         _ => Ok(Handled {
             course: Course::Locking,
-            effects: Some(effects),
+            effects: handled.effects,
         }),
     }
 }
@@ -149,6 +175,10 @@ pub(crate) fn judge<S>(
         }),
         (Given::Later, Some(from)) => Ok(Handled {
             course: Course::Deferred(from),
+            effects: Some(effects),
+        }),
+        (Given::Later, None) if effects.is_locking => Ok(Handled {
+            course: Course::Locking,
             effects: Some(effects),
         }),
         (Given::Later, None) => Err(no_reply(

@@ -34,6 +34,9 @@ pub(crate) struct Failing {
     pub(crate) error: String,
     /// When it failed first, in milliseconds since 1970.
     pub(crate) since: u64,
+    /// Whether it failed since a version did not know it: one that does need not wait.
+    #[serde(default)]
+    pub(crate) is_unknown: bool,
 }
 
 /// A message has locked the server. It is kept beside this.
@@ -59,6 +62,9 @@ pub(crate) struct Lock {
     /// Why the work failed last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) error: Option<String>,
+    /// What held the queue up before a priority message locked: it does again when that is done.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) failing: Option<Failing>,
 }
 
 /// A hold that this version does not know. Nothing is handled meanwhile: it may be a lock.
@@ -85,7 +91,7 @@ pub(crate) struct Seen {
 impl Hold {
     pub(crate) fn mark(&self) -> Mark {
         match self {
-            Self::Failing(failing) => Mark::Failing(failing.stamp, failing.attempts),
+            Self::Failing(failing) => Mark::of_failing(failing),
             Self::Locked(lock) => Mark::Locked {
                 fence: lock.fence,
                 renewals: lock.renewals,
@@ -115,6 +121,12 @@ impl Hold {
     }
 }
 
+impl Mark {
+    pub(crate) fn of_failing(failing: &Failing) -> Self {
+        Self::Failing(failing.stamp, failing.attempts)
+    }
+}
+
 /// How long a message that failed so often waits.
 pub(crate) fn backoff(attempts: u32) -> Duration {
     let doublings = attempts.saturating_sub(1).min(16);
@@ -141,6 +153,14 @@ impl Seen {
         hold.patience().saturating_sub(seen_for)
     }
 
+    /// For how long it has not changed.
+    pub(crate) fn unchanged_for(seen: Option<Self>, hold: &Hold, now: Instant) -> Duration {
+        let seen = seen.filter(|seen| seen.mark == hold.mark());
+        seen.map_or(Duration::ZERO, |seen| {
+            now.saturating_duration_since(seen.first_at)
+        })
+    }
+
     /// Whether it may be acted on: it was seen before, and has not changed for long enough.
     pub(crate) fn is_ripe(seen: Option<Self>, hold: &Hold, now: Instant) -> bool {
         match seen.filter(|seen| seen.mark == hold.mark()) {
@@ -165,6 +185,7 @@ mod tests {
             takeovers: 0,
             is_free: false,
             error: None,
+            failing: None,
         })
     }
 

@@ -27,10 +27,9 @@ impl Keys {
         Self::of_server(tenant.subspace().subspace(&vec![name, id.element()]))
     }
 
-    /// The keys of the server whose keys lie below `prefix` in `tenant`.
-    pub(crate) fn below(tenant: &Tenant, prefix: &[u8]) -> Self {
-        let server = [tenant.subspace().bytes(), prefix].concat();
-        Self::of_server(Subspace::from_bytes(server))
+    /// The keys of the server whose keys begin with `prefix`.
+    pub(crate) fn below(prefix: &[u8]) -> Self {
+        Self::of_server(Subspace::from_bytes(prefix))
     }
 
     fn of_server(server: Subspace) -> Self {
@@ -90,6 +89,11 @@ impl Keys {
     /// What the message of this id was answered.
     pub(crate) fn remembered(&self, id: &MessageId) -> Subspace {
         self.server.subspace(&("i", id.id.as_str(), id.index))
+    }
+
+    /// How many dead letters there are.
+    pub(crate) fn dead_letter_count(&self) -> Vec<u8> {
+        self.server.pack(&"c")
     }
 
     pub(crate) fn dead_letters(&self) -> Subspace {

@@ -2,14 +2,6 @@
 //! state and message queue live in a transactional key-value store, so that it outlives any
 //! process, machine or deploy.
 //!
-//! | to do | look at |
-//! |---|---|
-//! | write a server | `#[dgen_server]` of crate `dgen-macros`, or [`Server`] by hand |
-//! | open a store | [`open`], [`in_memory`] |
-//! | start a server, send to one | [`Handle`], [`StartOptions`] |
-//! | understand an error | [`CallError`], [`CastError`], [`Failure`], [`StartError`] |
-//!
-//! # Examples
 //! ```
 //! use dgen_macros::dgen_server;
 //! use serde::{Deserialize, Serialize};
@@ -35,25 +27,58 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
+//! # What a message does
+//!
+//! A **server** is durable: a state and a queue, found by its type's name and its id. A **process** is
+//! a task that handles its messages; there may be several, on several machines, or none, and then
+//! messages wait. A **handle** sends.
+//!
+//! Each message is handled in a transaction: the change of the state, the removal from the queue, the
+//! reply, and what the handler sends are committed together, or nothing of it is. So a handler may run
+//! more than once, and its effects happen once. A handler is a plain `fn`: it can't wait, and what it
+//! needs of the world it asks of its [`Context`].
+//!
+//! | to do | write | see |
+//! |---|---|---|
+//! | write a server | `#[dgen_server]`, or the trait by hand | crate `dgen-macros`, [`Server`] |
+//! | open a store | `dgen_server::open("data")?` | [`open`], [`in_memory`] |
+//! | start a server, or only send to it | `CounterHandle::start(..)`, `::client(..)` | [`Handle`], [`StartOptions`] |
+//! | call, cast, send many at once | `h.increment(2).await?`, `h.batch().add(1).add(2).await?` | [`Call`], [`Cast`] |
+//! | send to another server in the same transaction | `cx.send(other.add(2))` | [`Context::send`] |
+//! | send in a transaction of your own | `h.add(2).enqueue(&tx)?` | [`Cast::enqueue`] |
+//! | send later, or every so often | `cx.send_after(d, me.ring()).key("tea")` | [`Context::send_after`], [`Timer`] |
+//! | repeat a message safely | `h.pay(5).id("order-17").await?` | [`Call::id`] |
+//! | do what takes long: call another service | `#[call(locked)] async fn` | [`Server::handle_locked`], [`Locked`] |
+//! | reply later | `let (to, deferred) = cx.defer();` | [`Deferred`], [`ReplyTo`] |
+//! | do something once it is committed | <code>cx.after_commit(\|state\| ..)</code> | [`Context::after_commit`] |
+//! | skip the queue | `h.value().priority().await?` | [`Call::priority`] |
+//! | tell a process something that need not last | `#[info] fn`, `h.tick(t)?` | [`Handle::info`] |
+//! | end a process, or all of them | `h.stop().await`, `shutdown(&tenant, deadline).await?` | [`Handle::stop`], [`shutdown()`] |
+//! | delete a server | `h.kill().await?` | [`Handle::kill`] |
+//! | see why it is stuck | `h.status().await?`, `h.dead_letters().await?` | [`Status`], [`DeadLetter`] |
+//! | understand an error | `error.is_retryable()`, `error.maybe_executed()` | [`CallError`], [`CastError`], [`Failure`] |
+//!
 //! # Metrics
-//! Through crate `metrics`, each with the label `server`, the stored name. Install a recorder before
-//! the first handle is used; without one, each costs a branch.
 //!
-//! | an operator asks | look at |
+//! Through crate [`metrics`](https://docs.rs/metrics); install a recorder before servers are started. All
+//! have the label `server`, the stored name.
+//!
+//! | metric | what |
 //! |---|---|
-//! | how much is done | counter `dgen_messages_total`: messages that were handled and committed |
-//! | how many share a transaction | histogram `dgen_batch_size`: messages |
-//! | how long messages wait | histogram `dgen_queue_length`: messages left in a queue, each time a consumer looks at it |
-//! | how long a commit takes | histogram `dgen_commit_seconds`: from a batch's first read to the answer of its commit, handlers and conflicts included |
-//! | how much is done in vain | counters `dgen_attempts_total`, transactions tried, and `dgen_conflicts_total`, those that were tried again |
-//! | whether the cache helps | counters `dgen_cache_hits_total` and `dgen_cache_misses_total` |
-//! | how long a lock holds others up | histogram `dgen_lock_wait_seconds`: from when a consumer found its server locked to its next batch |
-//! | whether holders of locks die | counters `dgen_locks_taken_over_total`, at the new holder, and `dgen_locks_lost_total`, at one that still lived |
-//! | what goes wrong | counters `dgen_failures_total`, a queue's first message failed, and `dgen_dead_letters_total` |
-//! | what time does | counters `dgen_timers_fired_total`, and `dgen_swept_total`: what callers left behind and was taken away |
+//! | `dgen_messages_total` | messages handled and committed, of the queue, of mailboxes, and with priority |
+//! | `dgen_batch_size` | how many of them shared a transaction |
+//! | `dgen_queue_length` | how many messages were left in a queue, each time that a process looked at it |
+//! | `dgen_attempts_total`, `dgen_conflicts_total` | attempts, and those that were run again since others were faster |
+//! | `dgen_cache_hits_total`, `dgen_cache_misses_total` | attempts that found the state in memory, and that read it |
+//! | `dgen_commit_seconds` | from the first read of an attempt to the answer to its commit, retries included |
+//! | `dgen_failures_total`, `dgen_dead_letters_total` | messages at the head that failed, and that were given up |
+//! | `dgen_lock_wait_seconds` | how long a process waited for the end of a lock |
+//! | `dgen_locks_taken_over_total`, `dgen_locks_lost_total` | locks of dead holders that a process took, and locks that it lost |
+//! | `dgen_timers_fired_total`, `dgen_swept_total` | timers, and keys that callers left behind |
 //!
-//! Through crate `tracing`: spans `batch`, `priority` and `locked_work` around what handlers do, with
-//! the field `server`; what an operator should know at level `WARN`.
+//! What goes wrong is told through crate [`tracing`](https://docs.rs/tracing): warnings for what is
+//! tried again, errors for what is given up, each with the server's name and id. At the level
+//! `debug` there is a span for each attempt, priority message and locked work.
 
 mod address;
 mod agenda;

@@ -12,13 +12,15 @@ use dgen_backend::{Transaction, env::Env};
 use dgen_codec::{clear_chunks, read_chunks, write_chunks};
 
 use crate::{
-    LockedWork, Server,
+    Failure, LockedWork, Server,
     address::Address,
     clock,
-    hold::{Hold, Lock},
+    dead_letters::{self, Buried},
+    hold::{Failing, Hold, Lock},
     message::{Envelope, Message},
     outbox::bytes_of,
     remedy::AttemptError,
+    reply::Death,
     state::Cached,
 };
 
@@ -40,11 +42,21 @@ pub(crate) struct Acquired<S: Server> {
     pub(crate) cached: Arc<Cached<S>>,
 }
 
+/// What became of a lock whose holder is gone.
+pub(crate) enum TakenOver<S: Server> {
+    Acquired(Acquired<S>),
+    /// This version does not know the message: a newer one may.
+    Unknown(Lock),
+    /// And none has come for it: it is a dead letter.
+    Buried(Buried),
+}
+
 /// Takes the lock for `envelope`. The caller has read, in this transaction, that it is free.
 pub(crate) fn acquire(
     tx: &Transaction,
     address: &Address,
     envelope: Envelope,
+    failing: Option<Failing>,
     read_version: u64,
 ) -> Result<Locking, AttemptError> {
     let lock = Lock {
@@ -57,6 +69,7 @@ pub(crate) fn acquire(
         takeovers: 0,
         is_free: false,
         error: None,
+        failing,
     };
     Hold::Locked(lock).write(tx, &address.keys)?;
     write_chunks(tx, &address.keys.locked(), &bytes_of(&envelope))?;
@@ -66,23 +79,39 @@ pub(crate) fn acquire(
     })
 }
 
-/// Takes over the lock of a holder that is gone, or has let it go. Returns the hold as it is if this
-/// version does not know the message.
+/// Takes over the lock of a holder that is gone, or has let it go, and was not seen to change for
+/// `unchanged_for`.
 pub(crate) async fn take_over<S: Server>(
     tx: &Transaction,
     address: &Address,
     lock: Lock,
+    unchanged_for: Duration,
     read_version: u64,
     cached: Arc<Cached<S>>,
-) -> Result<Result<Acquired<S>, Hold>, AttemptError> {
-    let bytes = read_chunks(tx, &address.keys.locked()).await?;
-    let envelope = bytes.and_then(|bytes| Envelope::from_bytes(&bytes).ok());
-    let known = envelope.and_then(|envelope| {
-        let work = envelope.message().ok().and_then(work_of)?;
-        Some((envelope, work))
+) -> Result<TakenOver<S>, AttemptError> {
+    let message = read_chunks(tx, &address.keys.locked())
+        .await?
+        .unwrap_or_default();
+    let known = Envelope::from_bytes(&message).and_then(|envelope| {
+        let work = work_of(envelope.message()?);
+        Ok((envelope, work))
     });
-    let Some((envelope, work)) = known else {
-        return Ok(Err(Hold::Locked(lock)));
+    let (envelope, work) = match known {
+        Ok((envelope, Some(work))) => (envelope, work),
+        Ok((_, None)) => return Ok(TakenOver::Unknown(lock)),
+        Err(_) if unchanged_for < address.options.unknown_message_grace => {
+            return Ok(TakenOver::Unknown(lock));
+        }
+        Err(error) => {
+            release(tx, address, &lock)?;
+            let reason = error.to_string();
+            let death = Death {
+                error: dead_letters::shortened(&Failure::UnknownMessage { reason }.to_string()),
+                attempts: lock.attempts,
+            };
+            let buried = dead_letters::bury(tx, address, &message, death).await?;
+            return Ok(TakenOver::Buried(buried));
+        }
     };
     let takeovers = lock.takeovers + u32::from(!lock.is_free);
     let lock = Lock {
@@ -95,7 +124,7 @@ pub(crate) async fn take_over<S: Server>(
         ..lock
     };
     Hold::Locked(lock).write(tx, &address.keys)?;
-    Ok(Ok(Acquired {
+    Ok(TakenOver::Acquired(Acquired {
         fence: read_version,
         envelope,
         work,
@@ -120,8 +149,15 @@ pub(crate) async fn held_by(
 }
 
 /// Unlocks the server: those who wait for that watch this key.
-pub(crate) fn release(tx: &Transaction, address: &Address) -> Result<(), dgen_backend::Error> {
-    tx.clear(address.keys.hold())?;
+pub(crate) fn release(
+    tx: &Transaction,
+    address: &Address,
+    lock: &Lock,
+) -> Result<(), dgen_backend::Error> {
+    match &lock.failing {
+        Some(failing) => Hold::Failing(failing.clone()).write(tx, &address.keys)?,
+        None => tx.clear(address.keys.hold())?,
+    }
     clear_chunks(tx, &address.keys.locked())
 }
 

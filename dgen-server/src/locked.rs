@@ -4,7 +4,6 @@ use std::{
     fmt,
     ops::{Deref, DerefMut},
     sync::Arc,
-    time::SystemTime,
 };
 
 use crate::{Context, Server, address::Address, context::MessageContext};
@@ -13,9 +12,14 @@ use crate::{Context, Server, address::Address, context::MessageContext};
 /// long as it likes.
 ///
 /// What it is told to do happens with the commit of the work's result, or not at all.
+///
+/// Clients of other services are not part of a state. Keep them where the whole OS process finds them:
+/// in a `static`, or in `cx.tenant().database().extension::<Clients>()`, which is one `Clients` for each
+/// opened database. Code that blocks its thread belongs into `tokio::task::spawn_blocking`. A call to
+/// this very server waits until the lock is gone, unless it has
+/// [priority](crate::Call::priority): so await none here.
 pub struct Locked<S: Server> {
     cx: Context<S>,
-    address: Arc<Address>,
     fence: u64,
 }
 
@@ -29,19 +33,10 @@ pub enum LockedWork<S: Server> {
 
 impl<S: Server> Locked<S> {
     pub(crate) fn new(address: &Arc<Address>, fence: u64, message: MessageContext) -> Self {
-        let mut cx = Context::new(Arc::clone(address));
-        cx.begin(message);
         Self {
-            cx,
-            address: Arc::clone(address),
+            cx: Context::outside(Arc::clone(address), message),
             fence,
         }
-    }
-
-    /// The calendar's time, now.
-    #[must_use]
-    pub fn now(&self) -> SystemTime {
-        self.address.tenant.env().wall_clock()
     }
 
     /// A number that is greater each time this server is locked, or its lock is taken over. Give it

@@ -1,26 +1,33 @@
 //! A task that does locked work: it runs the handler, renews the lock meanwhile, and commits the
 //! result.
 
-use std::{future::Future, io, sync::Arc};
+use std::{
+    future::Future,
+    io,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, Waker},
+};
 
 use dgen_backend::{Error, Transaction, env::Env};
 use tokio::sync::oneshot;
-use tracing::Instrument;
+use tracing::Instrument as _;
 
 use crate::{
-    Failure, Locked, LockedWork, Server,
+    Failure, Locked, Server,
     address::Address,
     carrying::After,
     clock,
-    context::{Caller, MessageContext},
-    dead_letters,
+    context::MessageContext,
+    dead_letters::{self, Buried},
     decision::ANSWER_SIZE_MAX_BYTES,
     effects::{Action, Effect},
     error::text,
-    handling::{Course, Handled, judge, misused, shielded},
+    handling::{Course, Handled, judge, misused, shield, shielded},
     hold::{Hold, Lock, backoff},
     lock::{self, Acquired},
     memory::{FirstAnswer, Memory, Remembered},
+    message::Kind,
     outbox::{LocalAnswers, Outbox, bytes_of},
     race::{First, race},
     remedy::{AttemptError, Remedy},
@@ -31,9 +38,9 @@ use crate::{
 /// The process's end of its locked work.
 pub(crate) struct LockedTask {
     /// Dropped, the work is dropped too, and the lock let go.
-    cancel: oneshot::Sender<()>,
+    cancel: Option<oneshot::Sender<()>>,
     /// Why the process is to stop, if the work said so.
-    pub(crate) ended: oneshot::Receiver<Option<String>>,
+    ended: oneshot::Receiver<Option<String>>,
 }
 
 /// One holder's work.
@@ -41,6 +48,10 @@ struct Run<S: Server> {
     address: Arc<Address>,
     acquired: Acquired<S>,
     cancelled: oneshot::Receiver<()>,
+    /// The lock is not this holder's any more.
+    lost: oneshot::Receiver<()>,
+    /// Dropped, the lock is renewed no longer.
+    _renewing: oneshot::Sender<()>,
 }
 
 /// Why something that was done under the lock was dropped.
@@ -61,8 +72,8 @@ struct Worked<S> {
 }
 
 /// What of it is done after the commit.
-struct Rest<S> {
-    actions: Vec<Action<S>>,
+struct Aftermath<S> {
+    actions: Vec<Vec<Action<S>>>,
     stop: Option<String>,
 }
 
@@ -76,8 +87,9 @@ struct Committed<S> {
 enum Next {
     /// It is tried again, after so many attempts.
     Again(u32),
-    /// It is a dead letter, or the lock is lost.
-    End,
+    Dead(Buried),
+    /// The lock is lost.
+    Lost,
 }
 
 /// Starts the work that the lock was taken for.
@@ -90,19 +102,68 @@ pub(crate) fn spawn<S: Server>(
 ) -> io::Result<LockedTask> {
     let (cancel, cancelled) = oneshot::channel();
     let (end, ended) = oneshot::channel();
+    let fence = acquired.fence;
+    let (lost, renewing) = renew(address, fence)?;
     let run = Run {
         address: Arc::clone(address),
         acquired,
         cancelled,
+        lost,
+        _renewing: renewing,
     };
-    let span = tracing::debug_span!("locked_work", server = %address, fence = run.acquired.fence);
-    let work = async move {
+    let span = tracing::debug_span!("locked work", server = %address, fence);
+    let task = async move {
         let stop = run.run().await;
         // Nobody may be left to be told.
         let _ = end.send(stop);
     };
-    address.tenant.env().spawn(work.instrument(span))?;
+    address.tenant.env().spawn(task.instrument(span))?;
+    let cancel = Some(cancel);
     Ok(LockedTask { cancel, ended })
+}
+
+/// Renews the lock in a task of its own, since the work may keep its own task busy: until the lock
+/// is lost, which the one end tells, or the other is dropped.
+fn renew(
+    address: &Arc<Address>,
+    fence: u64,
+) -> io::Result<(oneshot::Receiver<()>, oneshot::Sender<()>)> {
+    let (lose, lost) = oneshot::channel();
+    let (renewing, ended) = oneshot::channel::<()>();
+    let renewed = Arc::clone(address);
+    address.tenant.env().spawn(async move {
+        if let First::Other(()) = race(ended, lock::renew_until_lost(&renewed, fence)).await {
+            // The work may have ended just now.
+            let _ = lose.send(());
+        }
+    })?;
+    Ok((lost, renewing))
+}
+
+/// Ready when one of `tasks` has ended, which is taken out: why the process is to stop, if it said
+/// so.
+pub(crate) fn poll_ended(
+    tasks: &mut Vec<LockedTask>,
+    cx: &mut Context<'_>,
+) -> Poll<Option<String>> {
+    for (index, task) in tasks.iter_mut().enumerate() {
+        if let Poll::Ready(stop) = Pin::new(&mut task.ended).poll(cx) {
+            tasks.remove(index);
+            return Poll::Ready(stop.ok().flatten());
+        }
+    }
+    Poll::Pending
+}
+
+/// Why the process is to stop, if one of `tasks` has ended and said so.
+pub(crate) fn stopped(tasks: &mut Vec<LockedTask>) -> Option<String> {
+    let mut cx = Context::from_waker(Waker::noop());
+    while let Poll::Ready(stop) = poll_ended(tasks, &mut cx) {
+        if stop.is_some() {
+            return stop;
+        }
+    }
+    None
 }
 
 impl LockedTask {
@@ -116,11 +177,15 @@ impl LockedTask {
         });
     }
 
+    /// Drops the work, if its result is not being committed yet, and waits for nothing.
+    pub(crate) fn drop_work(&mut self) {
+        self.cancel = None;
+    }
+
     /// Drops the work, and waits until its lock is let go.
-    pub(crate) async fn cancel(self) {
-        let Self { cancel, ended } = self;
-        drop(cancel);
-        let _ = ended.await;
+    pub(crate) async fn cancel(mut self) {
+        self.drop_work();
+        let _ = self.ended.await;
     }
 }
 
@@ -148,7 +213,11 @@ impl<S: Server> Run<S> {
             tracing::warn!(server = %self.address, %failure, "locked work failed");
             match self.fail(&failure).await {
                 Next::Again(count) => attempts = count,
-                Next::End => return None,
+                Next::Dead(buried) => {
+                    buried.announce(&self.address);
+                    return None;
+                }
+                Next::Lost => return None,
             }
         }
     }
@@ -169,34 +238,27 @@ impl<S: Server> Run<S> {
         None
     }
 
-    /// Waits for `work` while it renews the lock.
+    /// Waits for `work` as long as the lock is held.
     async fn guard<F: Future>(&mut self, work: F) -> Result<F::Output, Loss> {
-        let Self {
-            address,
-            acquired,
-            cancelled,
-        } = self;
-        let renewal = lock::renew_until_lost(address, acquired.fence);
-        match race(cancelled, race(renewal, work)).await {
+        match race(&mut self.cancelled, race(&mut self.lost, work)).await {
             First::One(_) => Err(Loss::Cancelled),
-            First::Other(First::One(())) => Err(Loss::Lost),
+            First::Other(First::One(_)) => Err(Loss::Lost),
             First::Other(First::Other(output)) => Ok(output),
         }
     }
 
     /// Runs the handler, on a copy of the state.
-    fn work(&self) -> impl Future<Output = Result<(Worked<S>, Rest<S>), Failure>> + Send + use<S> {
+    fn work(
+        &self,
+    ) -> impl Future<Output = Result<(Worked<S>, Aftermath<S>), Failure>> + Send + use<S> {
         let address = Arc::clone(&self.address);
         let cached = Arc::clone(&self.acquired.cached);
-        let (work, fence) = (self.acquired.work.clone(), self.acquired.fence);
-        let is_call = matches!(work, LockedWork::Call(_));
-        let envelope = &self.acquired.envelope;
-        let message = MessageContext {
-            caller: envelope.from.map_or(Caller::None, Caller::Key),
-            id: envelope.id.clone(),
-            due: envelope.due_at(),
-        };
+        let fence = self.acquired.fence;
+        let work = shield(|| self.acquired.work.clone());
+        let is_call = self.acquired.envelope.kind == Kind::Call;
+        let message = MessageContext::of(&self.acquired.envelope);
         async move {
+            let work = work?;
             let run = async {
                 let mut state = cached.state.clone();
                 let mut cx = Locked::new(&address, fence, message);
@@ -222,7 +284,7 @@ impl<S: Server> Run<S> {
                 course,
                 writes: effects.writes,
             };
-            let rest = Rest {
+            let rest = Aftermath {
                 actions: effects.actions,
                 stop: effects.stop,
             };
@@ -234,7 +296,7 @@ impl<S: Server> Run<S> {
     async fn commit(
         &mut self,
         worked: &Worked<S>,
-        rest: Rest<S>,
+        rest: Aftermath<S>,
     ) -> Result<Option<String>, Failure> {
         let mut waited = 0;
         loop {
@@ -275,9 +337,9 @@ impl<S: Server> Run<S> {
         let (address, envelope) = (&*self.address, &self.acquired.envelope);
         let held = lock::held_by(tx, address, self.acquired.fence);
         let version = dgen_codec::version(tx, address.keys.state());
-        if held.await?.is_none() {
+        let Some(lock) = held.await? else {
             return Ok(None);
-        }
+        };
         let base = &self.acquired.cached;
         let Some(current) = state::current(tx, address, Some(base), version.await?).await? else {
             return Ok(None);
@@ -289,9 +351,9 @@ impl<S: Server> Run<S> {
         if let (Some(from), Course::Answered(answer)) = (envelope.from, &worked.course) {
             outbox.answers.push((from, answer.clone()));
         }
-        self.remember(tx, &worked.course)?;
+        self.remember(tx, &worked.course).await?;
         let answers = outbox.write(tx, address).await?;
-        lock::release(tx, address)?;
+        lock::release(tx, address, &lock)?;
         let state = match &worked.state {
             None => NewState::Unchanged(current),
             Some(mine) if Arc::ptr_eq(base, &current) => {
@@ -307,19 +369,22 @@ impl<S: Server> Run<S> {
     }
 
     /// Remembers the answer under the message's id, if it has one.
-    fn remember(&self, tx: &Transaction, course: &Course) -> Result<(), Error> {
+    async fn remember(&self, tx: &Transaction, course: &Course) -> Result<(), AttemptError> {
         let address = &self.address;
         let Some(id) = &self.acquired.envelope.id else {
             return Ok(());
         };
         let answer = match course {
+            // What changed nothing may be sent again.
+            Course::Answered(Answer::Failed(_)) => return Ok(()),
             Course::Answered(answer) => FirstAnswer::Given(answer.clone()),
             Course::Deferred(_) => FirstAnswer::Deferred(Vec::new()),
             Course::Done | Course::Locking => FirstAnswer::None,
         };
         let now_millis = clock::to_millis(address.tenant.env().wall_clock());
         let until_millis = now_millis + clock::millis(address.options.id_window);
-        let mut memory = Memory::default();
+        let ids = std::iter::once(id.clone());
+        let mut memory = Memory::read(tx, &address.keys, ids, now_millis).await?;
         memory.insert(
             id.clone(),
             Remembered {
@@ -327,13 +392,14 @@ impl<S: Server> Run<S> {
                 answer,
             },
         );
-        memory.write(tx, &address.keys, id)
+        memory.write(tx, &address.keys, id)?;
+        Ok(())
     }
 
-    async fn finish(&self, committed: Committed<S>, rest: Rest<S>) -> Option<String> {
+    async fn finish(&self, committed: Committed<S>, rest: Aftermath<S>) -> Option<String> {
         let cached = committed.state.committed().await;
         let after = After {
-            actions: vec![rest.actions],
+            actions: rest.actions,
             answers: committed.answers,
         };
         after.run(&self.address, &cached.state);
@@ -349,32 +415,24 @@ impl<S: Server> Run<S> {
                 async move { run.count(&tx, error).await }
             });
             match counted.await {
-                Ok((next, answers)) => {
-                    for (from, answer) in answers {
-                        self.address.registry.answer(&from, answer);
-                    }
-                    return next;
-                }
+                Ok(next) => return next,
+                Err(AttemptError::Transaction(Error::Closed { .. })) => return Next::Lost,
                 Err(error) => {
                     tracing::warn!(server = %self.address, %error, "a failure was not counted");
                     let wait = self.address.tenant.env().sleep(backoff(u32::MAX));
                     if let Err(loss) = self.guard(wait).await {
                         self.lost(loss).await;
-                        return Next::End;
+                        return Next::Lost;
                     }
                 }
             }
         }
     }
 
-    async fn count(
-        &self,
-        tx: &Transaction,
-        error: &str,
-    ) -> Result<(Next, LocalAnswers), AttemptError> {
+    async fn count(&self, tx: &Transaction, error: &str) -> Result<Next, AttemptError> {
         let address = &*self.address;
         let Some(lock) = lock::held_by(tx, address, self.acquired.fence).await? else {
-            return Ok((Next::End, Vec::new()));
+            return Ok(Next::Lost);
         };
         let attempts = lock.attempts + 1;
         if attempts < address.options.max_attempts {
@@ -385,15 +443,15 @@ impl<S: Server> Run<S> {
                 ..lock
             })
             .write(tx, &address.keys)?;
-            return Ok((Next::Again(attempts), Vec::new()));
+            return Ok(Next::Again(attempts));
         }
         let death = Death {
             error: dead_letters::shortened(error),
             attempts,
         };
-        lock::release(tx, address)?;
+        lock::release(tx, address, &lock)?;
         let envelope = bytes_of(&self.acquired.envelope);
-        let answers = dead_letters::bury(tx, address, &envelope, death).await?;
-        Ok((Next::End, answers))
+        let buried = dead_letters::bury(tx, address, &envelope, death).await?;
+        Ok(Next::Dead(buried))
     }
 }

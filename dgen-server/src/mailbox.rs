@@ -5,7 +5,8 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::{
     Failure, InfoError, Server,
-    message::{From, Message, MessageId},
+    message::{Message, MessageId},
+    registry::WaitingCall,
     reply::Answer,
 };
 
@@ -34,8 +35,8 @@ pub(crate) type Done = Result<Outcome, Refused>;
 pub(crate) enum Outcome {
     Done,
     Answered(Answer),
-    /// The answer comes later, at this reply key.
-    Later(From),
+    /// The answer comes later, to this.
+    Later(WaitingCall),
 }
 
 /// Why a unit has no effect.
@@ -111,15 +112,6 @@ impl<S: Server> Clone for Mailbox<S> {
             units: self.units.clone(),
             urgent: self.urgent.clone(),
         }
-    }
-}
-
-impl Refused {
-    pub(crate) fn encode(what: &'static str, error: &dyn std::error::Error) -> Self {
-        Self::Failed(Failure::Encode {
-            what,
-            reason: error.to_string(),
-        })
     }
 }
 

@@ -7,7 +7,10 @@ use dgen_codec::{PlainError, from_plain, to_plain};
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 
-use crate::{Server, clock};
+use crate::{Failure, Server, clock};
+
+/// No message in a queue is longer: what leaves a transaction room for all that goes with it.
+const MESSAGE_SIZE_MAX_BYTES: usize = 9_000_000;
 
 /// A message to a server of type `S`. Takes effect as a whole, or not at all.
 #[derive(Clone)]
@@ -64,29 +67,28 @@ impl Envelope {
         call: &S::Call,
         from: Option<From>,
         id: Option<MessageId>,
-    ) -> Result<Self, PlainError> {
-        Ok(Self {
+    ) -> Result<Self, Failure> {
+        let body = to_plain(call).map_err(|error| failure("the call", &error))?;
+        let envelope = Self::new(Kind::Call, body);
+        Self {
             from,
             id,
-            ..Self::new(Kind::Call, to_plain(call)?)
-        })
+            ..envelope
+        }
+        .check_size()
     }
 
-    pub(crate) fn cast<S: Server>(
-        cast: &S::Cast,
-        id: Option<MessageId>,
-    ) -> Result<Self, PlainError> {
-        Ok(Self {
-            id,
-            ..Self::new(Kind::Cast, to_plain(cast)?)
-        })
+    pub(crate) fn cast<S: Server>(cast: &S::Cast, id: Option<MessageId>) -> Result<Self, Failure> {
+        let body = to_plain(cast).map_err(|error| failure("the cast", &error))?;
+        let envelope = Self::new(Kind::Cast, body);
+        Self { id, ..envelope }.check_size()
     }
 
     /// Those of a batch: each with the batch's id, and its place in it.
     pub(crate) fn casts<S: Server>(
         casts: &[S::Cast],
         id: Option<&str>,
-    ) -> Result<Vec<Self>, PlainError> {
+    ) -> Result<Vec<Self>, Failure> {
         casts
             .iter()
             .zip(0..)
@@ -125,7 +127,36 @@ impl Envelope {
         }
     }
 
+    /// Whether the message comes back from its bytes: one that is kept must.
+    pub(crate) fn check_decodes<S: Server>(self) -> Result<Self, Failure> {
+        match self.message::<S>() {
+            Ok(_) => Ok(self),
+            Err(error) => Err(Failure::UnknownMessage {
+                reason: error.to_string(),
+            }),
+        }
+    }
+
+    /// Whether it is small enough to be stored: in the queue, and as a dead letter with its error.
+    fn check_size(self) -> Result<Self, Failure> {
+        let size_bytes = self.body.len();
+        if size_bytes > MESSAGE_SIZE_MAX_BYTES {
+            return Err(Failure::TooLarge {
+                size_bytes,
+                max_bytes: MESSAGE_SIZE_MAX_BYTES,
+            });
+        }
+        Ok(self)
+    }
+
     pub(crate) fn due_at(&self) -> Option<SystemTime> {
         self.due.map(clock::from_millis)
+    }
+}
+
+fn failure(what: &'static str, error: &PlainError) -> Failure {
+    Failure::Encode {
+        what,
+        reason: error.to_string(),
     }
 }

@@ -3,11 +3,17 @@
 use std::sync::Arc;
 
 use dgen_backend::Transaction;
-use dgen_codec::read_chunks;
+use dgen_codec::{clear_chunks, read_chunks};
 
 use crate::{
-    Failure, address::Address, control::Request, dead_letters, hold::Hold, lock,
-    outbox::LocalAnswers, remedy::AttemptError, reply::Death,
+    Failure,
+    address::Address,
+    control::Request,
+    dead_letters::{self, Buried},
+    hold::Hold,
+    lock,
+    remedy::AttemptError,
+    reply::Death,
 };
 
 /// Deletes the server, and ends its processes here.
@@ -33,31 +39,32 @@ pub(crate) async fn break_lock(address: &Arc<Address>) -> Result<bool, Failure> 
     let broken = address
         .tenant
         .transact(|tx| async move { break_in(&tx, address).await });
-    let answers = broken.await.map_err(|error| error.into_failure(address))?;
-    let Some(answers) = answers else {
-        return Ok(false);
-    };
-    for (from, answer) in answers {
-        address.registry.answer(&from, answer);
+    let buried = broken.await.map_err(|error| error.into_failure(address))?;
+    let is_broken = buried.is_some();
+    if let Some(buried) = buried {
+        buried.announce(address);
     }
-    Ok(true)
+    Ok(is_broken)
 }
 
-async fn break_in(
-    tx: &Transaction,
-    address: &Address,
-) -> Result<Option<LocalAnswers>, AttemptError> {
+async fn break_in(tx: &Transaction, address: &Address) -> Result<Option<Buried>, AttemptError> {
     let Some(hold) = tx.get(address.keys.hold()).await? else {
         return Ok(None);
     };
+    let message = read_chunks(tx, &address.keys.locked()).await?;
     let attempts = match Hold::from_bytes(&hold) {
-        Ok(Hold::Locked(lock)) => lock.attempts,
+        Ok(Hold::Locked(lock)) => {
+            lock::release(tx, address, &lock)?;
+            lock.attempts
+        }
         Ok(Hold::Failing(_)) => return Ok(None),
         // One that can't be read is to be broken all the more.
-        Err(_) => 0,
+        Err(_) => {
+            tx.clear(address.keys.hold())?;
+            clear_chunks(tx, &address.keys.locked())?;
+            0
+        }
     };
-    let message = read_chunks(tx, &address.keys.locked()).await?;
-    lock::release(tx, address)?;
     let death = Death {
         error: "its lock was broken".to_owned(),
         attempts,

@@ -2,6 +2,11 @@
 
 use std::time::Duration;
 
+/// How a server is started, and how its process works.
+///
+/// Processes of one server, and clients that send priority messages, had better have the same ones: what
+/// holds is what the process says that handles a message.
+///
 /// Options of [`Handle::start_with`](crate::Handle::start_with) and
 /// [`Handle::client_with`](crate::Handle::client_with).
 ///

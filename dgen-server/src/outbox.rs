@@ -78,7 +78,7 @@ impl Outbox {
                     id,
                     answer,
                 } => {
-                    let keys = Keys::below(&address.tenant, &server);
+                    let keys = Keys::below(&server);
                     let mut callers = vec![from];
                     if let Some(id) = id {
                         callers.extend(memory::settle(tx, &keys, id, &answer).await?);

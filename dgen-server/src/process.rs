@@ -3,18 +3,19 @@
 
 use std::{
     future::{Future, poll_fn},
-    pin::{Pin, pin},
+    pin::pin,
     sync::Arc,
     task::Poll,
     time::{Duration, Instant},
 };
 
 use dgen_backend::Error;
-use tracing::Instrument;
+use tracing::Instrument as _;
 
 use crate::{
     Failure, Server, StopReason,
     address::Address,
+    agenda,
     attempt::{Attempt, Attempted, Batch},
     batch_size::{BATCH_MAX, BatchSize},
     blame::{Blamed, blame},
@@ -23,7 +24,7 @@ use crate::{
     decision::{ANSWER_SIZE_MAX_BYTES, Stuck},
     error::text,
     handling::shielded,
-    hold::{Hold, Seen, backoff},
+    hold::{Hold, Lock, Seen, backoff},
     lock::Acquired,
     locked_work::{self, LockedTask},
     mailbox::{Inbox, Refused, Unit},
@@ -35,9 +36,6 @@ use crate::{
     waking::{Waking, Watched},
 };
 
-/// The shortest poll interval, so that 0 is no busy loop.
-const POLL_INTERVAL_MIN: Duration = Duration::from_millis(1);
-
 pub(crate) struct Process<S: Server> {
     address: Arc<Address>,
     cached: Option<Arc<Cached<S>>>,
@@ -45,6 +43,8 @@ pub(crate) struct Process<S: Server> {
     /// Where priority and info messages come.
     urgent_inbox: Inbox<S>,
     control: Control,
+    /// The last request that was acted on.
+    heeded: Request,
     /// Keeps the process in the registry: whoever finds it there sends to it.
     registration: Option<Registration>,
     /// At most so many messages in an attempt, for now: fewer after one was too large.
@@ -60,8 +60,8 @@ pub(crate) struct Process<S: Server> {
     locked_since: Option<Instant>,
     /// When the next timer is due.
     next_due_millis: Option<u64>,
-    /// The work that this process does under the lock.
-    locked: Option<LockedTask>,
+    /// The work that this process does under the lock, behind earlier work that is just ending.
+    locked: Vec<LockedTask>,
     /// How often in a row nothing could be done.
     failures: u32,
 }
@@ -70,8 +70,8 @@ pub(crate) struct Process<S: Server> {
 enum Rest {
     /// The queue was found empty, and nothing waits.
     Idle,
-    /// The server is locked, or its first message waits.
-    Held(Hold),
+    /// The server is locked, or its first message waits: to be looked at again after so long.
+    Held(Hold, Duration),
     /// Nothing can be done for now.
     Stuck,
     Stop(StopReason),
@@ -91,6 +91,7 @@ impl<S: Server> Process<S> {
             inbox,
             urgent_inbox,
             control,
+            heeded: Request::None,
             registration: Some(registration),
             batch_size: BatchSize::default(),
             answer_size_max_bytes: ANSWER_SIZE_MAX_BYTES,
@@ -99,7 +100,7 @@ impl<S: Server> Process<S> {
             seen: None,
             locked_since: None,
             next_due_millis: None,
-            locked: None,
+            locked: Vec::new(),
             failures: 0,
         }
     }
@@ -130,8 +131,8 @@ impl<S: Server> Process<S> {
                 unit.finish(Err(Refused::NotHandled));
             }
         }
-        if let Some(locked) = locked {
-            locked.cancel().await;
+        for task in locked {
+            task.cancel().await;
         }
         // Whoever waited for the end may close the store at once.
         drop((address, cached));
@@ -142,22 +143,20 @@ impl<S: Server> Process<S> {
         // The queue may hold messages from before this process.
         let mut waking = Waking::now();
         loop {
-            let so_far = self.control.requested();
-            let rest = self.work().await;
-            if !matches!(rest, Rest::Stop(_)) && self.control.requested() > so_far {
-                // Asked for meanwhile: nothing would wake the process to look at it again.
-                continue;
-            }
+            // What works is boxed, so that a process that waits is small: there may be very many.
+            let rest = Box::pin(self.work()).await;
+            // What was requested since then wakes it.
+            let so_far = self.heeded;
             waking = match rest {
                 Rest::Stop(reason) => return reason,
-                Rest::Idle | Rest::Held(_) if so_far == Request::Finish => {
-                    if self.locked.is_none() {
+                Rest::Idle | Rest::Held(..) if so_far == Request::Finish => {
+                    if self.locked.is_empty() {
                         return StopReason::Shutdown;
                     }
-                    Waking::after(self.address.tenant.env(), self.poll_interval())
+                    Waking::after(self.address.tenant.env(), self.address.poll_interval())
                 }
-                Rest::Idle => self.wait_for_push(waking).await,
-                Rest::Held(hold) => self.wait_for_hold(&hold).await,
+                Rest::Idle => Box::pin(self.wait_for_push(waking)).await,
+                Rest::Held(hold, wait) => Box::pin(self.wait_for_hold(&hold, wait)).await,
                 Rest::Stuck => {
                     self.failures = self.failures.saturating_add(1);
                     Waking::after(self.address.tenant.env(), backoff(self.failures))
@@ -172,11 +171,15 @@ impl<S: Server> Process<S> {
     /// Attempts until nothing waits, here or in the queue, or nothing can be done.
     async fn work(&mut self) -> Rest {
         loop {
-            match self.control.requested() {
+            self.heeded = self.control.requested();
+            match self.heeded {
                 Request::None => {}
                 Request::Finish => self.take_no_more(),
                 Request::Stop => return Rest::Stop(StopReason::Requested),
                 Request::Kill => return Rest::Stop(StopReason::Killed),
+            }
+            if let Some(reason) = locked_work::stopped(&mut self.locked) {
+                return Rest::Stop(StopReason::Handler(reason));
             }
             self.receive();
             if let Some(reason) = self.handle_urgent().await {
@@ -191,6 +194,11 @@ impl<S: Server> Process<S> {
             let rest = match self.attempt(&progress).await {
                 Ok(Attempted::Handled(batch)) => self.committed(*batch, begun).await,
                 Ok(Attempted::Held(hold)) => Some(self.held(hold)),
+                Ok(Attempted::Unknown(lock)) => Some(self.unknown_lock(lock)),
+                Ok(Attempted::Buried(buried)) => {
+                    buried.announce(&self.address);
+                    None
+                }
                 Ok(Attempted::TookOver(acquired)) => {
                     tracing::warn!(server = %self.address, fence = acquired.fence, "lock taken over");
                     self.address.metrics().locks_taken_over.increment(1);
@@ -232,15 +240,18 @@ impl<S: Server> Process<S> {
 
     /// Handles priority and info messages, each in a transaction of its own.
     async fn handle_urgent(&mut self) -> Option<StopReason> {
-        for unit in std::mem::take(&mut self.urgent_units) {
+        while !self.urgent_units.is_empty() {
+            let unit = self.urgent_units.remove(0);
             let urgent = urgent::handle(&self.address, self.cached.as_ref(), &unit).await;
-            self.cached = urgent.cached.filter(|_| self.address.options.cache);
+            if let Some(cached) = urgent.cached.filter(|_| self.address.options.cache) {
+                self.cached = Some(cached);
+            }
+            unit.finish(urgent.done);
             if let Some(acquired) = urgent.lock {
                 self.work_locked(acquired);
             }
-            unit.finish(urgent.done);
             if let Some(reason) = urgent.stop {
-                // What is left of them is refused: they are handled elsewhere.
+                // What is left of them is handled elsewhere.
                 return Some(StopReason::Handler(reason));
             }
         }
@@ -260,8 +271,8 @@ impl<S: Server> Process<S> {
             };
             async move { attempt.run(&tx).await }
         });
-        // At most one of a server takes effect at a time: its handlers' events are inside.
-        let span = tracing::debug_span!("batch", server = %self.address);
+        let span =
+            tracing::debug_span!("attempt", server = %self.address, units = self.units.len());
         shielded(attempts)
             .instrument(span)
             .await
@@ -276,7 +287,7 @@ impl<S: Server> Process<S> {
         self.answer_size_max_bytes = ANSWER_SIZE_MAX_BYTES;
         self.seen = None;
         self.failures = 0;
-        self.next_due_millis = batch.next_due_millis;
+        self.next_due_millis = batch.agenda.next_millis;
         let (cached, done, lock, stop) = batch.done.committed(&address).await;
         let acquired = lock.and_then(|lock| urgent::acquired(lock, &cached));
         self.cached = Some(cached).filter(|_| address.options.cache);
@@ -310,7 +321,18 @@ impl<S: Server> Process<S> {
         for unit in self.units.drain(..) {
             unit.finish(Err(Refused::NotHandled));
         }
-        Rest::Held(hold)
+        let wait = self
+            .seen
+            .map_or(Duration::ZERO, |seen| seen.wait(&hold, now));
+        Rest::Held(hold, wait)
+    }
+
+    /// The lock may be taken over, but not by this version.
+    fn unknown_lock(&mut self, lock: Lock) -> Rest {
+        match self.held(Hold::Locked(lock)) {
+            Rest::Held(hold, _) => Rest::Held(hold, self.address.poll_interval()),
+            rest => rest,
+        }
     }
 
     /// The first message of the queue can't be handled: none if there is a next one to attempt.
@@ -319,10 +341,8 @@ impl<S: Server> Process<S> {
         self.address.metrics().failures.increment(1);
         match blame(&self.address, stuck).await {
             Ok(Blamed::Held(hold)) => Some(self.held(hold)),
-            Ok(Blamed::Dead(answers)) => {
-                for (from, answer) in answers {
-                    self.address.registry.answer(&from, answer);
-                }
+            Ok(Blamed::Dead(buried)) => {
+                buried.announce(&self.address);
                 None
             }
             Ok(Blamed::Gone) => None,
@@ -336,7 +356,6 @@ impl<S: Server> Process<S> {
     /// Decides what to do about an attempt that was not committed, or may not have been; none if it
     /// is to attempt again.
     async fn failed(&mut self, error: AttemptError, progress: Progress) -> Option<Rest> {
-        self.cached = None;
         tracing::debug!(server = %self.address, error = text(&error), "attempt failed");
         if progress.maybe_executed() || error.remedy() == Remedy::Unknown {
             return Some(self.unknown(error, progress.handled_units()));
@@ -368,15 +387,14 @@ impl<S: Server> Process<S> {
             self.units.remove(0).finish(Err(Refused::NotHandled));
             return None;
         }
-        if is_messages && let Some(stamp) = progress.into_head() {
-            let is_unknown = false;
-            return self
-                .blame(&Stuck {
-                    stamp,
-                    is_unknown,
-                    failure,
-                })
-                .await;
+        if is_messages && let Some((stamp, hold)) = progress.into_head() {
+            let stuck = Stuck {
+                stamp,
+                hold,
+                is_unknown: false,
+                failure,
+            };
+            return self.blame(&stuck).await;
         }
         tracing::warn!(server = %self.address, error = text(&failure), "nothing can be handled");
         if matches!(failure, Failure::Transaction(Error::Closed { .. })) {
@@ -407,8 +425,14 @@ impl<S: Server> Process<S> {
     /// The lock was taken here: its work begins.
     fn work_locked(&mut self, acquired: Acquired<S>) {
         match locked_work::spawn(&self.address, acquired) {
-            // An earlier one has lost its lock, and is dropped.
-            Ok(task) => self.locked = Some(task),
+            Ok(task) => {
+                // An earlier one has committed its result, and may yet stop the process, or has lost
+                // its lock.
+                for earlier in &mut self.locked {
+                    earlier.drop_work();
+                }
+                self.locked.push(task);
+            }
             Err(error) => {
                 tracing::warn!(server = %self.address, %error, "locked work waits for its lease to end");
             }
@@ -418,40 +442,42 @@ impl<S: Server> Process<S> {
     /// What wakes a process that has nothing to do: a push, a timer that is due, the next poll.
     async fn wait_for_push(&self, waking: Waking) -> Waking {
         let (address, env) = (&self.address, self.address.tenant.env());
-        let wait = self.next_due_millis.map_or(Duration::MAX, |due_millis| {
-            let due = clock::from_millis(due_millis).duration_since(env.wall_clock());
-            due.unwrap_or_default()
-        });
-        let wait = wait.min(self.poll_interval());
+        let wait_until = |due_millis: Option<u64>| {
+            let wait = due_millis.map_or(Duration::MAX, |due_millis| {
+                let due = clock::from_millis(due_millis).duration_since(env.wall_clock());
+                due.unwrap_or_default()
+            });
+            wait.min(self.address.poll_interval())
+        };
         // One that has not fired yet goes on: an inline call costs none.
         if let Some(watch) = waking.into_watch(Watched::Queue) {
+            let wait = wait_until(self.next_due_millis);
             return Waking::watching(Watched::Queue, watch, env, wait);
         }
-        // In a transaction of its own, since it counts as a read.
+        // In a transaction of its own, since it counts as a read. A timer that was set since the
+        // attempt is seen by this one, or fires the watch.
         let queue = address.keys.queue();
-        let watch = address.tenant.transact(|tx| {
-            let queue = queue.clone();
-            async move { queue.watch_if_empty(&tx).await }
+        let watch = address.tenant.transact(|tx| async move {
+            let first_due = agenda::first(&tx, &address.keys);
+            let watch = queue.watch_if_empty(&tx).await?;
+            Ok::<_, AttemptError>((watch, first_due.due_millis(&address.keys).await?))
         });
         match watch.await {
-            Ok(Some(watch)) => Waking::watching(Watched::Queue, watch, env, wait),
-            Ok(None) => Waking::now(),
+            Ok((Some(watch), due_millis)) => {
+                Waking::watching(Watched::Queue, watch, env, wait_until(due_millis))
+            }
+            Ok((None, _)) => Waking::now(),
             Err(error) => {
                 tracing::debug!(server = %address, %error, "no watch; polling instead");
-                Waking::after(env, wait)
+                Waking::after(env, wait_until(self.next_due_millis))
             }
         }
     }
 
     /// What wakes a process whose server is held: the end of that.
-    async fn wait_for_hold(&self, hold: &Hold) -> Waking {
+    async fn wait_for_hold(&self, hold: &Hold, wait: Duration) -> Waking {
         let (address, env) = (&self.address, self.address.tenant.env());
-        let wait = self.seen.map(|seen| seen.wait(hold, env.now()));
-        let wait = match wait.unwrap_or_default() {
-            // It may be acted on, and was not: by another version, then.
-            Duration::ZERO => self.poll_interval(),
-            wait => wait.min(self.poll_interval()),
-        };
+        let wait = wait.min(address.poll_interval());
         if matches!(hold, Hold::Failing(_)) {
             return Waking::after(env, wait);
         }
@@ -496,20 +522,12 @@ impl<S: Server> Process<S> {
                     return Poll::Ready(None);
                 }
             }
-            if let Some(task) = locked
-                && let Poll::Ready(stop) = Pin::new(&mut task.ended).poll(cx)
-            {
-                *locked = None;
-                let stop = stop.ok().flatten();
+            if let Poll::Ready(stop) = locked_work::poll_ended(locked, cx) {
                 return Poll::Ready(stop.map(StopReason::Handler));
             }
             waking.poll(cx).map(|()| None)
         })
         .await
-    }
-
-    fn poll_interval(&self) -> Duration {
-        self.address.options.poll_interval.max(POLL_INTERVAL_MIN)
     }
 
     fn meter(&mut self, batch: &Batch<S>, begun: Instant) {
@@ -524,8 +542,8 @@ impl<S: Server> Process<S> {
         if let Some(queue_length) = batch.queue_length {
             metrics.queue_length(queue_length);
         }
-        metrics.timers_fired.increment(batch.fired as u64);
-        metrics.swept.increment(batch.swept as u64);
+        metrics.timers_fired.increment(batch.agenda.fired as u64);
+        metrics.swept.increment(batch.agenda.swept as u64);
         if let Some(since) = self.locked_since.take() {
             metrics.waited_for_lock(now.saturating_duration_since(since));
         }

@@ -11,7 +11,7 @@ use std::{
 use dgen_backend::limits::TRANSACTION_AGE_MAX;
 use dgen_queue::Item;
 
-use crate::decision::Decision;
+use crate::{decision::Decision, hold::Mark};
 
 /// Kept outside of the transaction, since that is gone when it fails.
 #[derive(Debug, Default)]
@@ -23,8 +23,8 @@ pub(crate) struct Progress {
     /// How long the last attempt's handlers took, in milliseconds.
     took_millis: AtomicU64,
     has_stored_answer: AtomicBool,
-    /// The place of the queue's first message, if the last attempt found one.
-    head: Mutex<Option<[u8; 12]>>,
+    /// The place of the queue's first message, if the last attempt found one, and its hold.
+    head: Mutex<Option<([u8; 12], Option<Mark>)>>,
 }
 
 impl Progress {
@@ -33,13 +33,13 @@ impl Progress {
         self.maybe_executed
             .fetch_or(maybe_executed, Ordering::Relaxed);
         self.has_stored_answer.store(false, Ordering::Relaxed);
-        self.set_head(None);
+        self.set_head(None, None);
     }
 
     /// The queue was read.
-    pub(crate) fn set_head(&self, first: Option<&Item>) {
-        let stamp = first.map(|first| *first.stamp().as_bytes());
-        *self.head.lock().unwrap_or_else(PoisonError::into_inner) = stamp;
+    pub(crate) fn set_head(&self, first: Option<&Item>, hold: Option<Mark>) {
+        let head = first.map(|first| (*first.stamp().as_bytes(), hold));
+        *self.head.lock().unwrap_or_else(PoisonError::into_inner) = head;
     }
 
     /// Messages were handled, which took so long.
@@ -79,8 +79,8 @@ impl Progress {
         self.has_stored_answer.load(Ordering::Relaxed)
     }
 
-    /// The place of the first message of the queue, if there was one.
-    pub(crate) fn into_head(self) -> Option<[u8; 12]> {
+    /// The place of the first message of the queue, if there was one, and its hold.
+    pub(crate) fn into_head(self) -> Option<([u8; 12], Option<Mark>)> {
         self.head
             .into_inner()
             .unwrap_or_else(PoisonError::into_inner)

@@ -4,6 +4,7 @@
 use std::{
     any::Any,
     collections::HashMap,
+    fmt,
     sync::{
         Arc, Mutex, OnceLock, PoisonError,
         atomic::{AtomicU64, Ordering},
@@ -192,6 +193,12 @@ impl Drop for Registration {
                 mailboxes.remove(&self.prefix);
             }
         }
+    }
+}
+
+impl fmt::Debug for WaitingCall {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("WaitingCall").field(&self.from).finish()
     }
 }
 

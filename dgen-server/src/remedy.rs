@@ -60,6 +60,8 @@ impl AttemptError {
                 ),
                 _,
             ) => Remedy::Fewer,
+            // A handler asked for it.
+            (Some(Error::KeyTooLarge { .. } | Error::ValueTooLarge { .. }), _) => Remedy::Single,
             (None, Self::Store(_) | Self::Merge(_) | Self::Panicked(_)) => Remedy::Single,
             _ => Remedy::None,
         }

@@ -19,8 +19,8 @@ pub struct Status {
     pub queue_len: u64,
     /// What holds its queue up, if something does.
     pub hold: Option<HeldBy>,
-    /// How many dead letters it has, up to 1,000.
-    pub dead_letters: usize,
+    /// How many dead letters it has.
+    pub dead_letters: u64,
     /// When its next timer is due, or the next sweep of what callers left behind.
     pub next_due: Option<SystemTime>,
 }

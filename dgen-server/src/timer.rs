@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use dgen_codec::to_plain;
 use serde::{Deserialize, Serialize};
 
 use crate::message::Envelope;
@@ -30,8 +31,9 @@ impl Timer<'_> {
         Self { key: None }
     }
 
-    /// Gives the timer a key: it takes the place of the receiver's earlier timer of that key, and can
-    /// be [cancelled](crate::Context::cancel).
+    /// Gives the timer a key: it takes the place of the receiver's earlier timer of that key, and can be
+    /// [cancelled](crate::Context::cancel). Of timers that are due in the same millisecond, those with a
+    /// key are sent first, by their keys; the others in the order in which they were set.
     ///
     /// # Errors
     /// A key of more than 1,000 bytes is an error of the handler, as a panic is.
@@ -43,8 +45,8 @@ impl Timer<'_> {
 }
 
 impl Timed {
-    /// What fits into one value, with room for its own fields.
-    pub(crate) const SIZE_MAX_BYTES: usize = 90_000;
+    /// What fits into one value.
+    pub(crate) const SIZE_MAX_BYTES: usize = 100_000;
 
     pub(crate) fn new(casts: &[Envelope], every: Option<u64>) -> Self {
         Self {
@@ -53,9 +55,9 @@ impl Timed {
         }
     }
 
-    /// How much it takes, about.
-    pub(crate) fn size_bytes(&self) -> usize {
-        self.casts.iter().map(|cast| cast.body.len() + 64).sum()
+    /// What is stored.
+    pub(crate) fn to_bytes(&self) -> Vec<u8> {
+        to_plain(self).expect("its casts are short texts, numbers and bytes")
     }
 
     /// When a timer that was due at `due` comes next, if it does: at a multiple of its period after

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use dgen_backend::tuple::{Element, TuplePack, pack, unpack};
+use dgen_backend::tuple::{Element, PackError, TuplePack, TupleUnpack, pack, unpack};
 
 /// The id of a server among those of its type: a tuple, `"demo"`, `17`, `("eu", 17)`, or `()` where
 /// there is only one.
@@ -27,6 +27,24 @@ impl Tuid {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.packed.is_empty()
+    }
+
+    /// The id as the tuple it was made of.
+    ///
+    /// # Errors
+    /// It is another tuple.
+    ///
+    /// # Examples
+    /// ```
+    /// use dgen_server::Tuid;
+    /// let (region, number): (String, u64) = Tuid::from(("eu", 17)).unpack()?;
+    /// assert_eq!((region.as_str(), number), ("eu", 17));
+    /// let name: String = Tuid::from("demo").unpack()?;
+    /// assert_eq!(name, "demo");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn unpack<'a, T: TupleUnpack<'a>>(&'a self) -> Result<T, PackError> {
+        unpack(&self.packed)
     }
 
     /// As one element of a tuple, so that no id is the beginning of another's keys.

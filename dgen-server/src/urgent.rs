@@ -1,10 +1,14 @@
 //! Priority and info messages: each in a transaction of its own that looks neither at the queue nor
 //! at the lock (SPEC S5).
 
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
 
-use dgen_backend::Transaction;
-use tracing::Instrument;
+use dgen_backend::{Error, Transaction};
+use dgen_codec::read_chunks;
+use tracing::Instrument as _;
 
 use crate::{
     Failure, Server,
@@ -13,12 +17,13 @@ use crate::{
     clock,
     decision::{ANSWER_SIZE_MAX_BYTES, Work},
     error::text,
-    handling::{Trial, shielded},
-    hold::Hold,
+    handling::{Trial, shield, shielded},
+    hold::{Hold, Lock},
     lock::{self, Acquired, Locking},
     locked_work,
     mailbox::{Done, Refused, Unit},
     memory::Memory,
+    message::Envelope,
     remedy::{AttemptError, Remedy},
     state::{self, Cached},
 };
@@ -48,12 +53,12 @@ pub(crate) async fn handle<S: Server>(
 ) -> Urgent<S> {
     let env = address.tenant.env();
     let begun = env.now();
-    let tried = shielded(
-        address
-            .tenant
-            .transact(|tx| async move { attempt(&tx, address, cached, unit).await }),
-    );
-    let span = tracing::debug_span!("priority", server = %address);
+    let maybe_executed = &AtomicBool::new(false);
+    let tried = shielded(address.tenant.transact(|tx| async move {
+        maybe_executed.fetch_or(tx.attempt().maybe_executed, Ordering::Relaxed);
+        attempt(&tx, address, cached, unit).await
+    }));
+    let span = tracing::debug_span!("priority attempt", server = %address);
     let failure = match tried.instrument(span).await {
         Ok(Ok(Tried::CarriedOut(carried_out))) => {
             let took = env.now().saturating_duration_since(begun);
@@ -72,6 +77,15 @@ pub(crate) async fn handle<S: Server>(
             tracing::debug!(server = %address, error = text(&error), is_conflict, "priority message failed");
             error.into_failure(address)
         }
+    };
+    let failure = match failure {
+        // An earlier attempt may have been committed, whatever a later one came to.
+        failure if maybe_executed.load(Ordering::Relaxed) && !failure.maybe_executed() => {
+            Failure::Transaction(Error::CommitUnknown {
+                reason: text(&failure),
+            })
+        }
+        failure => failure,
     };
     Urgent {
         cached: None,
@@ -101,7 +115,8 @@ pub(crate) fn acquired<S: Server>(
     Locking { fence, envelope }: Locking,
     cached: &Arc<Cached<S>>,
 ) -> Option<Acquired<S>> {
-    let work = envelope.message().ok().and_then(lock::work_of)?;
+    let message = shield(|| envelope.message()).ok()?;
+    let work = message.ok().and_then(lock::work_of)?;
     Some(Acquired {
         fence,
         envelope,
@@ -128,6 +143,11 @@ async fn attempt<S: Server>(
             server: address.to_string(),
         }));
     };
+    if let Some(lock) = worked_on(tx, address, unit).await? {
+        return Ok(Tried::Refused(Failure::Locked {
+            since: clock::from_millis(lock.since),
+        }));
+    }
     let work = Work {
         address,
         items: &[],
@@ -137,18 +157,46 @@ async fn attempt<S: Server>(
         batch_max: 1,
         answer_size_max_bytes: ANSWER_SIZE_MAX_BYTES,
         memory,
+        hold: None,
         now_millis,
     };
     let mut trial = Trial::new(address, cached.state.clone());
-    let decision = work.decide(&mut trial);
+    let mut decision = work.decide(&mut trial);
     if decision.lock.is_some()
         && let Some(hold) = tx.get(keys.hold()).await?
-        && let Hold::Locked(lock) = Hold::from_bytes(&hold)?
     {
-        return Ok(Tried::Refused(Failure::Locked {
-            since: clock::from_millis(lock.since),
-        }));
+        match Hold::from_bytes(&hold)? {
+            Hold::Locked(lock) => {
+                return Ok(Tried::Refused(Failure::Locked {
+                    since: clock::from_millis(lock.since),
+                }));
+            }
+            Hold::Failing(failing) => decision.failing = Some(failing),
+        }
     }
     let carried_out = carry_out(tx, address, cached, trial.state, decision, read_version).await?;
     Ok(Tried::CarriedOut(Box::new(carried_out)))
+}
+
+/// The lock, if the message that holds it has an id of `unit`'s: then that one takes effect.
+async fn worked_on<S: Server>(
+    tx: &Transaction,
+    address: &Address,
+    unit: &Unit<S>,
+) -> Result<Option<Lock>, AttemptError> {
+    if unit.ids().next().is_none() {
+        return Ok(None);
+    }
+    let Some(hold) = tx.get(address.keys.hold()).await? else {
+        return Ok(None);
+    };
+    let Hold::Locked(lock) = Hold::from_bytes(&hold)? else {
+        return Ok(None);
+    };
+    let message = read_chunks(tx, &address.keys.locked()).await?;
+    let envelope = message.and_then(|message| Envelope::from_bytes(&message).ok());
+    let id = envelope.and_then(|envelope| envelope.id);
+    Ok(id
+        .filter(|locked| unit.ids().any(|id| id == *locked))
+        .map(|_| lock))
 }

@@ -125,7 +125,10 @@ fn counting(store: &Store) -> (Tenant, Counts) {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(untagged)]
 enum Shape {
-    Struct { street: String, town: Town },
+    Struct {
+        street: String,
+        town: Town,
+    },
     List(Vec<Item>),
     Numbers(Vec<u32>),
     Text(String),

@@ -98,7 +98,7 @@ fn client(tenant: &Tenant) -> TurnstileHandle {
 
 /// Sends message `number` of `caller`: every third is a cast.
 async fn pass(turnstile: &TurnstileHandle, caller: u32, number: u32) {
-    if number % 3 == 0 {
+    if number.is_multiple_of(3) {
         turnstile.cast(Pass { caller, number }).await.unwrap();
         return;
     }

@@ -2,7 +2,10 @@
 
 mod support;
 
-use std::cell::{Cell, RefCell};
+use std::{
+    cell::{Cell, RefCell},
+    time::Duration,
+};
 
 use dgen_backend::{Database, Tenant, tuple::Subspace};
 use dgen_server::{CallError, Context, Handle, Never, Reply, Server};
@@ -18,6 +21,13 @@ fn tenant(db: Database) -> Tenant {
 /// A handle of `base` as another OS process would have it, over a network that fails.
 fn faulty(base: &Database, seed: u64, rates: Rates) -> Tenant {
     tenant(Database::new(FaultyBackend::new(base.clone(), seed, rates)))
+}
+
+/// A store in memory whose backoffs pass at once; deadlines don't.
+fn impatient() -> Database {
+    let clock = dgen_testkit::MockClock::new(0).auto_advance_max(Duration::from_secs(4));
+    let options = dgen_local::Options::default().env(clock.env());
+    options.in_memory().unwrap()
 }
 
 /// How calls ended.
@@ -52,7 +62,7 @@ impl Tally {
 #[tokio::test]
 async fn calls_take_effect_once_under_faults() {
     for seed in 0..20 {
-        let base = dgen_local::in_memory().unwrap();
+        let base = impatient();
         let rates = Rates::all(0.08);
         let start = async |seed| loop {
             let tenant = faulty(&base, seed, rates);
@@ -70,7 +80,7 @@ async fn calls_take_effect_once_under_faults() {
             .map(async |handle| {
                 for _ in 0..8 {
                     let call = handle.call::<i64, Never>(CounterCall::Increment { by: 1 });
-                    let call = call.timeout(std::time::Duration::from_secs(60));
+                    let call = call.timeout(Duration::from_secs(60));
                     tally.count(&call.await);
                 }
             });
@@ -146,7 +156,7 @@ async fn a_failure_after_a_lost_answer_is_no_refusal() {
         ..Rates::default()
     };
     for seed in 0..60 {
-        let base = dgen_local::in_memory().unwrap();
+        let base = impatient();
         RANDOM.set(None);
         let Ok(flaky) = Handle::<Flaky>::start(&faulty(&base, seed, rates), (), ()).await else {
             continue;

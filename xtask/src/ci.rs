@@ -1,6 +1,6 @@
 //! What must hold before a change is merged. Needs Rust; takes more where it is installed.
 
-use crate::{cargo, counter, outcome::Outcome, step::Steps};
+use crate::{cargo, counter, examples, outcome::Outcome, step::Steps};
 
 /// Runs every step, to the first that fails.
 pub(crate) fn run() -> Outcome {
@@ -23,6 +23,7 @@ pub(crate) fn run() -> Outcome {
     })?;
     steps.run("test", || cargo::run(["test"]))?;
     steps.run("counter", counter::counts_on)?;
+    steps.run("examples", examples::work)?;
     if cargo::is_installed("cargo", &["deny", "--version"]) {
         steps.run("deny", || cargo::run(["deny", "check"]))?;
     } else {

@@ -6,6 +6,7 @@ mod bench;
 mod cargo;
 mod ci;
 mod counter;
+mod examples;
 mod outcome;
 mod step;
 mod stopwatch;

@@ -6,6 +6,9 @@
     reason = "each test uses a part of it"
 )]
 
+pub(crate) mod desk;
+pub(crate) mod mocked;
+
 use std::path::Path;
 
 use dgen_server::{Context, Handle, Never, Reply, Server, Tenant};

@@ -1,0 +1,23 @@
+//! What a handler may do beside changing its state: lock, work, stop, act after the commit, reply
+//! later; and what comes past the queue: priority, info, an operator.
+//!
+//! Each message is a [script](script), and each test runs on disk and in memory, under a clock that
+//! stands still until the test moves it.
+#![expect(clippy::unwrap_used, reason = "a test fails by it")]
+
+mod probe;
+mod script;
+mod world;
+
+mod actions;
+mod deferred;
+mod fencing;
+mod infos;
+mod killed;
+mod locked_effects;
+mod locked_failures;
+mod locks;
+mod operator;
+mod priority;
+mod shutdown;
+mod stop;

@@ -1,0 +1,250 @@
+//! The store and the clock of a test.
+
+use std::{future::Future, sync::mpsc, time::Duration};
+
+use dgen_backend::{Database, KeyRange, env::Env, tuple::Subspace};
+use dgen_server::{Handle, Server, StartOptions, Status, Tenant, Tuid};
+use dgen_testkit::{
+    MockClock,
+    faults::{Faults, FaultyBackend, Rates},
+};
+
+use crate::{
+    probe::Probe,
+    script::{Actor, Step},
+};
+
+/// Backoffs move the clock by themselves; leases, polls and timeouts wait for the test.
+const AUTO_ADVANCE_MAX: Duration = Duration::from_secs(1);
+
+/// A test that takes longer than this hangs.
+const HANGS_AFTER: Duration = Duration::from_secs(20);
+
+/// The lease that consumers have by default.
+pub(crate) const LEASE: Duration = Duration::from_secs(5);
+
+/// Longer than any test moves its clock.
+pub(crate) const PATIENT: Duration = Duration::from_secs(3_600);
+
+pub(crate) struct World {
+    pub(crate) tenant: Tenant,
+    pub(crate) clock: MockClock,
+    pub(crate) probe: Probe,
+    _folder: Option<tempfile::TempDir>,
+}
+
+impl World {
+    pub(crate) fn in_memory() -> Self {
+        Self::new(None)
+    }
+
+    pub(crate) fn on_disk() -> Self {
+        Self::new(Some(tempfile::tempdir().expect("a folder can be made")))
+    }
+
+    fn new(folder: Option<tempfile::TempDir>) -> Self {
+        let clock = MockClock::new(1).auto_advance_max(AUTO_ADVANCE_MAX);
+        let options = dgen_local::Options::default().env(clock.env());
+        let db = match &folder {
+            Some(folder) => options.open(folder.path()),
+            None => options.in_memory(),
+        };
+        Self {
+            tenant: Tenant::new(db.expect("the store opens"), Subspace::from("dgen")),
+            clock,
+            probe: Probe::new(),
+            _folder: folder,
+        }
+    }
+
+    /// Starts a consumer of actor `id`.
+    pub(crate) async fn start(&self, id: &str) -> Handle<Actor> {
+        self.start_at(&self.tenant, id).await
+    }
+
+    /// Starts one as another OS process would.
+    pub(crate) async fn start_elsewhere(&self, id: &str) -> Handle<Actor> {
+        self.start_at(&elsewhere(&self.tenant), id).await
+    }
+
+    pub(crate) async fn start_at(&self, tenant: &Tenant, id: &str) -> Handle<Actor> {
+        let started = Handle::start(tenant, id, self.probe.number).await;
+        started.expect("the actor starts")
+    }
+
+    pub(crate) async fn start_with(&self, id: &str, options: StartOptions) -> Handle<Actor> {
+        let started = Handle::start_with(&self.tenant, id, self.probe.number, options).await;
+        started.expect("the actor starts")
+    }
+
+    /// Starts a consumer elsewhere, on a runtime and a thread of its own: that one can freeze, or die.
+    pub(crate) async fn start_on_thread(&self, id: &'static str) {
+        let (tenant, probe) = (elsewhere(&self.tenant), self.probe.clone());
+        let work = move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().build();
+            let runtime = runtime.expect("a runtime can be made");
+            runtime.block_on(async {
+                let actor = Handle::<Actor>::start(&tenant, id, probe.number).await;
+                probe.note("started on a thread");
+                probe.passed("end").await;
+                if !probe.is_open("die") {
+                    actor.expect("the actor starts").stop().await;
+                }
+            });
+            // What still runs on it is dropped wherever it is.
+            drop(runtime);
+            probe.note("ended");
+        };
+        let env = self.clock.env();
+        env.spawn_thread("holder", work).expect("a thread starts");
+        self.probe.noted("started on a thread").await;
+    }
+
+    /// Stops the thread's consumer, once it is not frozen.
+    pub(crate) async fn stop_thread(&self) {
+        self.probe.open("end");
+        self.probe.noted("ended").await;
+    }
+
+    /// Ends the thread's consumer as if its OS process died.
+    pub(crate) async fn kill_thread(&self) {
+        self.probe.open("die");
+        self.stop_thread().await;
+    }
+
+    /// Moves the clock on, in small steps, until `holds`.
+    pub(crate) async fn pass_time_until(&self, mut holds: impl AsyncFnMut() -> bool) {
+        while !holds().await {
+            self.clock.advance(LEASE / 50);
+            settle().await;
+        }
+    }
+
+    /// A handle that starts nothing.
+    pub(crate) fn client(&self, id: &str) -> Handle<Actor> {
+        Handle::client(&self.tenant, id)
+    }
+
+    pub(crate) fn client_elsewhere(&self, id: &str) -> Handle<Actor> {
+        Handle::client(&elsewhere(&self.tenant), id)
+    }
+
+    /// This store, with faults.
+    pub(crate) fn faulty(&self, rates: Rates) -> (Tenant, Faults) {
+        let faulty = FaultyBackend::new(self.tenant.database().clone(), 1, rates);
+        let faults = faulty.faults();
+        let subspace = self.tenant.subspace().clone();
+        (Tenant::new(Database::new(faulty), subspace), faults)
+    }
+
+    /// All keys of the tenant.
+    pub(crate) async fn keys(&self) -> Vec<Vec<u8>> {
+        self.keys_in(KeyRange::prefix(self.tenant.subspace().bytes()))
+            .await
+    }
+
+    /// The keys of all actors.
+    pub(crate) async fn actors_keys(&self) -> Vec<Vec<u8>> {
+        let actors = self.tenant.subspace().subspace(&Actor::NAME);
+        self.keys_in(KeyRange::subspace(&actors)).await
+    }
+
+    async fn keys_in(&self, range: KeyRange) -> Vec<Vec<u8>> {
+        let tx = self.tenant.database().begin().unwrap();
+        let rows = tx.snapshot().collect_range(range).await.unwrap();
+        rows.into_iter().map(|row| row.key.to_vec()).collect()
+    }
+}
+
+/// The same store as another OS process would have it open: with calls and mailboxes of its own.
+pub(crate) fn elsewhere(here: &Tenant) -> Tenant {
+    let faulty = FaultyBackend::new(here.database().clone(), 0, Rates::default());
+    Tenant::new(Database::new(faulty), here.subspace().clone())
+}
+
+/// The actor's state, read past queue and lock.
+pub(crate) async fn state(actor: &Handle<Actor>) -> Actor {
+    let read = actor.call::<Actor, String>(vec![Step::Read]);
+    read.priority().await.expect("the state can be read")
+}
+
+/// Reads the value of the actor that is stored, when it is called: on a thread of its own, as another
+/// OS process would.
+pub(crate) fn look_from_outside(tenant: &Tenant, id: Tuid) -> impl FnOnce() -> i64 + use<> {
+    let tenant = elsewhere(tenant);
+    move || {
+        let (found, finds) = mpsc::channel();
+        let env = tenant.env().clone();
+        let look = move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().build();
+            let runtime = runtime.expect("a runtime can be made");
+            let value = runtime.block_on(async { state(&Handle::client(&tenant, id)).await.value });
+            found.send(value).expect("the action waits");
+        };
+        env.spawn_thread("look", look).expect("a thread starts");
+        finds.recv().expect("the state can be read")
+    }
+}
+
+pub(crate) async fn status(actor: &Handle<Actor>) -> Status {
+    actor.status().await.unwrap()
+}
+
+/// Waits until so many messages are in the queue.
+pub(crate) async fn queued(actor: &Handle<Actor>, count: u64) {
+    until(async || actor.queue_len().await.unwrap() == count).await;
+}
+
+/// Waits until `holds`, letting others run.
+pub(crate) async fn until(mut holds: impl AsyncFnMut() -> bool) {
+    while !holds().await {
+        tokio::task::yield_now().await;
+    }
+}
+
+/// Whether that comes about while others run for a while.
+pub(crate) async fn holds_soon(mut holds: impl AsyncFnMut() -> bool) -> bool {
+    for _ in 0..2_000 {
+        if holds().await {
+            return true;
+        }
+        tokio::task::yield_now().await;
+    }
+    false
+}
+
+/// Lets others run for so long that they would have done what they can.
+pub(crate) async fn settle() {
+    for _ in 0..100 {
+        tokio::task::yield_now().await;
+    }
+}
+
+/// Fails the test if it hangs: the test's own clock may stand still for ever.
+pub(crate) async fn guarded(test: impl Future<Output = ()>) {
+    let env = Env::system();
+    let guarded = env.timeout(HANGS_AFTER, test).await;
+    guarded.expect("the test does not hang");
+}
+
+/// Runs each test on disk and in memory.
+macro_rules! on_each_store {
+    ($($(#[$attribute:meta])* async fn $name:ident($world:ident: World) $body:block)*) => {
+        mod in_memory {
+            use super::*;
+            $($(#[$attribute])* #[tokio::test] async fn $name() {
+                let $world = World::in_memory();
+                guarded(async $body).await;
+            })*
+        }
+        mod on_disk {
+            use super::*;
+            $($(#[$attribute])* #[tokio::test] async fn $name() {
+                let $world = World::on_disk();
+                guarded(async $body).await;
+            })*
+        }
+    };
+}
+
+pub(crate) use on_each_store;

@@ -1,0 +1,247 @@
+//! Stores on a clock that stands still until the test moves it.
+
+use std::{
+    io,
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant, SystemTime},
+};
+
+use dgen_backend::{
+    Database, KeyRange,
+    env::{BoxFuture, Env, Environment},
+    tuple::{Element, Subspace, unpack},
+};
+use dgen_server::{Handle, Server, StartOptions, Tenant};
+use dgen_testkit::{MockClock, counting::counted};
+
+/// How often a test looks before it says that nothing comes any more.
+const LOOKS_MAX: usize = 200_000;
+
+/// How often it moves the clock before it says so.
+const STEPS_MAX: usize = 1_000;
+
+/// A conflict is waited out by itself; whatever is longer waits for the test.
+const AUTO_ADVANCE_MAX: Duration = Duration::from_millis(40);
+
+/// A store to test on, its clock, and what keeps it alive.
+pub(crate) struct Mocked {
+    pub(crate) tenant: Tenant,
+    pub(crate) clock: MockClock,
+    /// How far the calendar is behind, in milliseconds.
+    behind_millis: Arc<AtomicU64>,
+    folder: Option<tempfile::TempDir>,
+}
+
+impl Mocked {
+    pub(crate) fn in_memory() -> Self {
+        Self::new(None)
+    }
+
+    pub(crate) fn on_disk() -> Self {
+        Self::new(Some(tempfile::tempdir().expect("a folder can be made")))
+    }
+
+    fn new(folder: Option<tempfile::TempDir>) -> Self {
+        let clock = MockClock::new(1).auto_advance_max(AUTO_ADVANCE_MAX);
+        let behind_millis = Arc::default();
+        let path = folder.as_ref().map(tempfile::TempDir::path);
+        Self {
+            tenant: open(path, &env(&clock, &behind_millis)),
+            clock,
+            behind_millis,
+            folder,
+        }
+    }
+
+    /// Closes the store and opens it again, if it is on disk. Its processes have to be stopped.
+    pub(crate) fn reopen(self) -> Self {
+        let Some(folder) = self.folder else {
+            return self;
+        };
+        drop(self.tenant);
+        Self {
+            tenant: open(Some(folder.path()), &env(&self.clock, &self.behind_millis)),
+            folder: Some(folder),
+            ..self
+        }
+    }
+
+    /// The store as another OS process would have it: with calls and mailboxes of its own.
+    pub(crate) fn elsewhere(&self) -> Tenant {
+        let (db, _counts) = counted(self.tenant.database().clone());
+        Tenant::new(db, self.tenant.subspace().clone())
+    }
+
+    /// Moves the clock, once all that is under way has settled.
+    pub(crate) async fn advance(&self, duration: Duration) {
+        self.settle().await;
+        self.clock.advance(duration);
+        self.settle().await;
+    }
+
+    /// Moves the clock step by step until `condition` holds.
+    pub(crate) async fn advance_until(
+        &self,
+        what: &str,
+        step: Duration,
+        condition: impl AsyncFn() -> bool,
+    ) {
+        for _ in 0..STEPS_MAX {
+            if condition().await {
+                return;
+            }
+            self.advance(step).await;
+        }
+        panic!("still not: {what}");
+    }
+
+    /// Lets other tasks run, and what they commit reach the disk: the clock is not to move while they
+    /// wait for that.
+    async fn settle(&self) {
+        for _ in 0..4 {
+            for _ in 0..50 {
+                tokio::task::yield_now().await;
+            }
+            // Behind all commits that wait for the same thread, and in nobody's tenant.
+            let db = self.tenant.database();
+            let committed = db.transact(async |tx| tx.set(b"settled", b"")).await;
+            committed.expect("the store writes");
+        }
+    }
+
+    /// Puts the calendar back, and lets the clock for durations go on.
+    pub(crate) fn put_calendar_back(&self, by: Duration) {
+        let millis = u64::try_from(by.as_millis()).expect("a test's duration");
+        self.behind_millis.fetch_add(millis, Ordering::Relaxed);
+    }
+
+    /// All keys, as tuples below the tenant.
+    pub(crate) async fn keys(&self) -> Vec<Vec<Element<'static>>> {
+        let prefix = self.tenant.subspace().bytes();
+        let tx = self.tenant.database().begin().expect("the store is open");
+        let rows = tx.collect_range(KeyRange::prefix(prefix)).await;
+        let rows = rows.expect("the store reads");
+        rows.iter()
+            .map(|row| {
+                let key: Vec<Element<'_>> = unpack(&row.key[prefix.len()..]).expect("a tuple");
+                key.into_iter().map(Element::into_owned).collect()
+            })
+            .collect()
+    }
+
+    /// The keys of one kind, of all servers: `"r"` for calls that wait, `"i"` for remembered ids.
+    pub(crate) async fn keys_of(&self, kind: &str) -> Vec<Vec<Element<'static>>> {
+        let mut keys = self.keys().await;
+        keys.retain(|key| key.get(2).and_then(Element::as_str) == Some(kind));
+        keys
+    }
+
+    /// Those of calls that wait for an answer, or have not taken it away.
+    pub(crate) async fn waiting_calls(&self) -> Vec<Vec<Element<'static>>> {
+        self.keys_of("r").await
+    }
+}
+
+/// Options of a consumer that looks again only when it is woken.
+pub(crate) fn woken_only() -> StartOptions {
+    StartOptions::default().poll_interval(Duration::from_secs(1_000_000))
+}
+
+/// Waits until `condition` holds.
+pub(crate) async fn until(what: &str, condition: impl AsyncFn() -> bool) {
+    for _ in 0..LOOKS_MAX {
+        if condition().await {
+            return;
+        }
+        tokio::task::yield_now().await;
+    }
+    panic!("still not: {what}");
+}
+
+/// Waits until `server` has nothing to do: its queue is empty, and nothing is due. Wakes nobody.
+pub(crate) async fn until_quiet<S: Server>(server: &Handle<S>, env: &Env) {
+    until("the server is quiet", async || {
+        let status = server.status().await.expect("the store reads");
+        let is_due = status.next_due.is_some_and(|due| due <= env.wall_clock());
+        status.queue_len == 0 && status.hold.is_none() && !is_due
+    })
+    .await;
+}
+
+fn open(path: Option<&Path>, env: &Env) -> Tenant {
+    let options = dgen_local::Options::default()
+        .env(env.clone())
+        .segment_size_bytes(1 << 20);
+    let db: Database = match path {
+        Some(path) => options.open(path),
+        None => options.in_memory(),
+    }
+    .expect("the store opens");
+    Tenant::new(db, Subspace::from("dgen"))
+}
+
+/// The clock's environment, with a calendar that can be put back.
+fn env(clock: &MockClock, behind_millis: &Arc<AtomicU64>) -> Env {
+    Env::new(Calendar {
+        clock: clock.clone(),
+        behind_millis: Arc::clone(behind_millis),
+    })
+}
+
+struct Calendar {
+    clock: MockClock,
+    behind_millis: Arc<AtomicU64>,
+}
+
+impl Environment for Calendar {
+    fn now(&self) -> Instant {
+        self.clock.now()
+    }
+
+    fn wall_clock(&self) -> SystemTime {
+        let behind = Duration::from_millis(self.behind_millis.load(Ordering::Relaxed));
+        self.clock.wall_clock() - behind
+    }
+
+    fn random(&self, buffer: &mut [u8]) {
+        self.clock.random(buffer);
+    }
+
+    fn sleep(&self, duration: Duration) -> BoxFuture<()> {
+        self.clock.sleep(duration)
+    }
+
+    fn spawn(&self, task: BoxFuture<()>) -> io::Result<()> {
+        Environment::spawn(&self.clock, task)
+    }
+
+    fn spawn_thread(&self, name: &str, work: Box<dyn FnOnce() + Send>) -> io::Result<()> {
+        self.clock.spawn_thread(name, work)
+    }
+}
+
+/// Runs each test on disk and in memory, on a clock that the test moves.
+macro_rules! on_each_mocked_store {
+    ($($(#[$attribute:meta])* async fn $name:ident($store:ident: Mocked) $body:block)*) => {
+        mod in_memory {
+            use super::*;
+            $($(#[$attribute])* #[tokio::test] async fn $name() {
+                let $store = Mocked::in_memory();
+                $body
+            })*
+        }
+        mod on_disk {
+            use super::*;
+            $($(#[$attribute])* #[tokio::test] async fn $name() {
+                let $store = Mocked::on_disk();
+                $body
+            })*
+        }
+    };
+}
+
+pub(crate) use on_each_mocked_store;

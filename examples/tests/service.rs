@@ -1,0 +1,109 @@
+//! `service`, asked by many, wrongly, and until it ends.
+#![cfg(unix)]
+#![expect(clippy::unwrap_used, reason = "a test fails by it")]
+
+#[path = "support/http.rs"]
+mod http;
+mod support;
+
+use std::{
+    cell::{Cell, RefCell},
+    io,
+    net::SocketAddr,
+    path::Path,
+    process::Command,
+    time::Duration,
+};
+
+use dgen_examples::load;
+use futures_util::future::try_join_all;
+use http::Connection;
+use support::{Running, example, output};
+
+const CALLERS: usize = 256;
+
+/// Its everyday load: each of 256 callers keeps its connection and increments a counter of its own. With
+/// `--nocapture` it says how fast that was.
+#[tokio::test]
+async fn many_callers_count_on_counters_of_their_own() {
+    let folder = tempfile::tempdir().unwrap();
+    let (service, address) = start(folder.path());
+    let open = |_| Connection::open(address);
+    let callers = try_join_all((0..CALLERS).map(open)).await.unwrap();
+    // Who calls takes a caller that is free, and puts it back.
+    let free: RefCell<Vec<_>> = RefCell::new(callers.into_iter().zip(0..).collect());
+    let calls = Cell::new(0);
+    let call = || async {
+        let (mut caller, key) = free.borrow_mut().pop().unwrap();
+        let request = format!("POST /c/key-{key}/increment");
+        let (status, body) = caller.send(&request, "1").await?;
+        assert_eq!(status, 200, "{body}");
+        calls.set(calls.get() + 1);
+        free.borrow_mut().push((caller, key));
+        Ok::<_, io::Error>(())
+    };
+    let report = load::drive(CALLERS, Duration::from_secs(1), call).await;
+    println!("{CALLERS} callers on {CALLERS} keys: {}", report.unwrap());
+
+    let mut sum = 0;
+    for (caller, key) in &mut free.take() {
+        let (status, body) = caller.send(&format!("GET /c/key-{key}"), "").await.unwrap();
+        assert_eq!(status, 200, "{body}");
+        sum += body.parse::<u64>().unwrap();
+    }
+    assert_eq!(sum, calls.get());
+    service.kill();
+}
+
+/// Errors are status codes, and nothing is counted then.
+#[tokio::test]
+async fn a_bad_amount_is_refused_and_changes_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let (_service, address) = start(folder.path());
+    let mut caller = Connection::open(address).await.unwrap();
+    let mut send = async |request, body| caller.send(request, body).await.unwrap();
+    let increment = "POST /c/a%20key/increment";
+    assert_eq!(send("GET /c/a%20key", "").await, (200, "0".into()));
+    assert_eq!(send(increment, "40").await, (200, "40".into()));
+    assert_eq!(send(increment, " -2\n").await, (200, "38".into()));
+    for amount in [
+        "",
+        "four",
+        "1.5",
+        "9223372036854775808",
+        "9223372036854775807",
+    ] {
+        let (status, body) = send(increment, amount).await;
+        assert_eq!(status, 400, "{amount}: {body}");
+    }
+    assert_eq!(send("GET /c/", "").await.0, 404);
+    assert_eq!(send("GET /c/a%20key", "").await, (200, "38".into()));
+}
+
+/// SPEC L2: SIGTERM ends it cleanly though callers keep their connections; what it answered is there
+/// after that, and after SIGKILL too.
+#[tokio::test]
+async fn what_was_answered_is_there_after_every_end() {
+    let folder = tempfile::tempdir().unwrap();
+    for run in 1..=4 {
+        let (service, address) = start(folder.path());
+        let mut caller = Connection::open(address).await.unwrap();
+        let answer = caller.send("POST /c/key/increment", "1").await.unwrap();
+        assert_eq!(answer, (200, run.to_string()));
+        if run % 2 == 0 {
+            service.kill();
+            continue;
+        }
+        let pid = service.id().to_string();
+        output(Command::new("kill").args(["-s", "TERM", &pid]));
+        assert_eq!(service.finish(), "ended");
+    }
+}
+
+fn start(folder: &Path) -> (Running, SocketAddr) {
+    let mut service = example("service");
+    let mut service = Running::start(service.arg("--data").arg(folder).args(["--port", "0"]));
+    let line = service.wait_for("listening on http://");
+    let (_, address) = line.split_once("http://").unwrap();
+    (service, address.parse().unwrap())
+}

@@ -1,0 +1,99 @@
+//! Runs the built examples as a user does: as programs of their own, that can be killed.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by it")]
+#![allow(dead_code, reason = "no test needs all of it")]
+
+use std::{
+    env,
+    hash::{BuildHasher, RandomState},
+    io::{BufRead, BufReader, Lines},
+    path::{Path, PathBuf},
+    process::{Child, ChildStdout, Command, Stdio},
+    time::Duration,
+};
+
+/// The example of this name. `cargo test` builds it, but `cargo test --test ..` does not.
+pub(crate) fn example(name: &str) -> Command {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("{name}.rs"));
+    let tests = env::current_exe().unwrap(); // in `deps`, and the examples next to that
+    let built = tests
+        .parent()
+        .unwrap()
+        .with_file_name("examples")
+        .join(name);
+    let age = |file: &PathBuf| file.metadata()?.modified();
+    assert!(
+        age(&built).is_ok_and(|age_of_built| age_of_built >= age(&source).unwrap()),
+        "{name} is not built: run `cargo build -p dgen-examples --examples` first"
+    );
+    Command::new(built)
+}
+
+/// Runs `program` to its end; returns what it printed. It must succeed.
+pub(crate) fn output(program: &mut Command) -> String {
+    let output = program.output().unwrap();
+    let (text, errors) = (String::from_utf8(output.stdout).unwrap(), output.stderr);
+    let errors = String::from_utf8_lossy(&errors);
+    assert!(
+        output.status.success(),
+        "{program:?} failed:\n{text}{errors}"
+    );
+    text
+}
+
+/// A program that runs. Dropped, it is killed.
+pub(crate) struct Running {
+    program: Child,
+    lines: Lines<BufReader<ChildStdout>>,
+}
+
+impl Running {
+    pub(crate) fn start(program: &mut Command) -> Self {
+        let mut program = program.stdout(Stdio::piped()).spawn().unwrap();
+        let lines = BufReader::new(program.stdout.take().unwrap()).lines();
+        Self { program, lines }
+    }
+
+    /// Waits for a line that contains `text`, and returns it.
+    pub(crate) fn wait_for(&mut self, text: &str) -> String {
+        let mut lines = self.lines.by_ref().map(Result::unwrap);
+        let line = lines.find(|line| line.contains(text));
+        line.unwrap_or_else(|| panic!("the program has ended without {text:?}"))
+    }
+
+    /// Kills it with SIGKILL, which it can't see coming. Returns whether it was alive.
+    pub(crate) fn kill(mut self) -> bool {
+        let is_alive = self.program.try_wait().unwrap().is_none();
+        self.program.kill().unwrap();
+        self.program.wait().unwrap();
+        is_alive
+    }
+
+    /// Its id, for the operating system.
+    pub(crate) fn id(&self) -> u32 {
+        self.program.id()
+    }
+
+    /// Waits for its end; returns what it still printed. It must succeed.
+    pub(crate) fn finish(mut self) -> String {
+        let rest: Vec<_> = self.lines.by_ref().map(Result::unwrap).collect();
+        let status = self.program.wait().unwrap();
+        assert!(status.success(), "{status}; it said:\n{}", rest.join("\n"));
+        rest.join("\n")
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.program.kill().ok();
+        self.program.wait().ok();
+    }
+}
+
+/// Lets a random time go by, of at most `max`: to kill a program at any moment of its work. No test
+/// waits for a result with it.
+#[expect(clippy::disallowed_methods, reason = "the moment of a kill is any")]
+pub(crate) fn any_moment(max: Duration) {
+    let share = RandomState::new().hash_one(0) % 1_000;
+    std::thread::sleep(max * share as u32 / 1_000);
+}
