@@ -122,13 +122,17 @@ fn counting(store: &Store) -> (Tenant, Counts) {
 }
 
 /// A field of each encoding.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(untagged)]
 enum Shape {
-    Struct { street: String, town: Town },
+    Struct {
+        street: String,
+        town: Town,
+    },
     List(Vec<Item>),
     Numbers(Vec<u32>),
     Text(String),
+    #[default]
     Nothing,
 }
 
@@ -142,12 +146,6 @@ struct Town {
 struct Item {
     id: String,
     count: u32,
-}
-
-impl Default for Shape {
-    fn default() -> Self {
-        Self::Nothing
-    }
 }
 
 fn item(number: u32) -> Item {
