@@ -1,7 +1,5 @@
 //! What an operator reads: the counters and histograms say what happened.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by it")]
-
 #[path = "support/elsewhere.rs"]
 mod elsewhere;
 #[path = "support/ledger.rs"]

@@ -106,7 +106,8 @@ on_each_store! {
             let before = world.actors_keys().await;
             let mut calling = pin!(call(&actor, script).into_future());
             // It is sent, and its caller does nothing more for now.
-            poll_fn(|cx| Poll::Ready(assert!(calling.as_mut().poll(cx).is_pending()))).await;
+            let polled = poll_fn(|cx| Poll::Ready(calling.as_mut().poll(cx))).await;
+            assert!(polled.is_pending());
             world.probe.noted("acted 7").await;
             until(async || status(&actor).await.hold.is_none()).await;
             let is_in_store = world.actors_keys().await != before;

@@ -29,7 +29,7 @@ on_each_store! {
     async fn an_inline_call_is_answered_later(world: World) {
         let actor = world.start("a").await;
         let reply = async {
-            settle().await;
+            world.settle().await;
             cast(&actor, [Step::Answer(7), add(1)]).await.unwrap();
         };
         assert_eq!(deferred(&world, &actor, reply).await.unwrap(), 7);
@@ -41,7 +41,7 @@ on_each_store! {
         let actor = world.start("a").await;
         let caller = world.client_elsewhere("a");
         let reply = async {
-            settle().await;
+            world.settle().await;
             cast(&actor, [Step::Answer(7)]).await.unwrap();
         };
         assert_eq!(deferred(&world, &caller, reply).await.unwrap(), 7);
@@ -129,7 +129,7 @@ on_each_store! {
             let give_up = async {
                 world.probe.noted_times("deferred 1", number + 1).await;
                 // The caller waits at its reply key by then, and not for the handler.
-                settle().await;
+                world.settle().await;
                 world.pass_time_until(async || world.probe.count("given up") > number).await;
             };
             let waiting = async {
