@@ -111,7 +111,7 @@ pub(crate) fn spawn<S: Server>(
         lost,
         _renewing: renewing,
     };
-    let span = tracing::debug_span!("locked_work", server = %address, fence);
+    let span = tracing::debug_span!("locked work", server = %address, fence);
     let task = async move {
         let stop = run.run().await;
         // Nobody may be left to be told.

@@ -271,8 +271,8 @@ impl<S: Server> Process<S> {
             };
             async move { attempt.run(&tx).await }
         });
-        // At most one of a server takes effect at a time: its handlers' events are inside.
-        let span = tracing::debug_span!("batch", server = %self.address);
+        let span =
+            tracing::debug_span!("attempt", server = %self.address, units = self.units.len());
         shielded(attempts)
             .instrument(span)
             .await

@@ -58,7 +58,7 @@ pub(crate) async fn handle<S: Server>(
         maybe_executed.fetch_or(tx.attempt().maybe_executed, Ordering::Relaxed);
         attempt(&tx, address, cached, unit).await
     }));
-    let span = tracing::debug_span!("priority", server = %address);
+    let span = tracing::debug_span!("priority attempt", server = %address);
     let failure = match tried.instrument(span).await {
         Ok(Ok(Tried::CarriedOut(carried_out))) => {
             let took = env.now().saturating_duration_since(begun);
