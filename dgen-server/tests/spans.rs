@@ -19,11 +19,11 @@ on_each_store! {
         let (witness, _guard) = Witness::install();
         let ledger = Handle::<Ledger>::start(&store.tenant, "demo", ()).await.unwrap();
         ledger.call::<u32, Never>(LedgerCall::Note(1)).await.unwrap();
-        assert!(witness.count(r#"span batch server=Ledger("demo")"#) > 0);
+        assert!(witness.count(r#"span attempt server=Ledger("demo")"#) > 0);
         ledger.call::<u32, Never>(LedgerCall::Note(2)).priority().await.unwrap();
-        assert_eq!(witness.count(r#"span priority server=Ledger("demo")"#), 1);
+        assert_eq!(witness.count(r#"span priority attempt server=Ledger("demo")"#), 1);
         ledger.call::<u32, Never>(LedgerCall::Lock(3, "other".to_owned())).await.unwrap();
-        assert_eq!(witness.count(r#"span locked_work server=Ledger("demo") fence="#), 1);
+        assert_eq!(witness.count(r#"span locked work server=Ledger("demo") fence="#), 1);
         assert_eq!(witness.count("WARN") + witness.count("ERROR"), 0, "{:?}", witness.lines());
     }
 
