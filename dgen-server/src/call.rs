@@ -198,6 +198,11 @@ pub(crate) fn check_id(id: Option<&str>) -> Result<(), Failure> {
 /// An answer, or why it can't be read.
 type Readable = Result<Answer, String>;
 
+/// The caller of a call that is to wait at its reply key is gone: takes the key away.
+pub(crate) fn abandon(address: &Arc<Address>, waiting: WaitingCall, until_millis: u64) {
+    drop(Queued::new(address, waiting, until_millis));
+}
+
 /// A call that waits at its reply key. Dropped without an answer it takes the key away.
 struct Queued {
     address: Arc<Address>,

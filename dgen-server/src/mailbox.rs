@@ -164,14 +164,20 @@ impl<S: Server> Unit<S> {
         self.seen_at.is_none_or(|seen_at| pushed_at <= seen_at)
     }
 
-    pub(crate) fn finish(self, done: Done) {
+    /// Tells what became of it. Returns the call that was to wait for a later answer, if its caller is
+    /// gone.
+    pub(crate) fn finish(self, done: Done) -> Option<WaitingCall> {
         match (self.done, done) {
-            // Whoever sent it may be gone.
-            (Some(sender), done) => drop(sender.send(done)),
+            (Some(sender), done) => {
+                if let Err(Ok(Outcome::Later(waiting))) = sender.send(done) {
+                    return Some(waiting);
+                }
+            }
             (None, Err(Refused::Failed(failure))) => {
                 tracing::error!(%failure, "an info message had no effect");
             }
             (None, _) => {}
         }
+        None
     }
 }

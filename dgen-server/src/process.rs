@@ -19,7 +19,7 @@ use crate::{
     attempt::{Attempt, Attempted, Batch},
     batch_size::{BATCH_MAX, BatchSize},
     blame::{Blamed, blame},
-    clock,
+    call, clock,
     control::{Control, Request},
     decision::{ANSWER_SIZE_MAX_BYTES, Stuck},
     error::text,
@@ -27,7 +27,7 @@ use crate::{
     hold::{Hold, Lock, Seen, backoff},
     lock::Acquired,
     locked_work::{self, LockedTask},
-    mailbox::{Inbox, Refused, Unit},
+    mailbox::{Done, Inbox, Refused, Unit},
     progress::Progress,
     registry::Registration,
     remedy::{AttemptError, Remedy},
@@ -246,7 +246,7 @@ impl<S: Server> Process<S> {
             if let Some(cached) = urgent.cached.filter(|_| self.address.options.cache) {
                 self.cached = Some(cached);
             }
-            unit.finish(urgent.done);
+            self.finish(unit, urgent.done);
             if let Some(acquired) = urgent.lock {
                 self.work_locked(acquired);
             }
@@ -291,9 +291,9 @@ impl<S: Server> Process<S> {
         let (cached, done, lock, stop) = batch.done.committed(&address).await;
         let acquired = lock.and_then(|lock| urgent::acquired(lock, &cached));
         self.cached = Some(cached).filter(|_| address.options.cache);
-        let handled = self.units.drain(..done.len());
-        for (unit, done) in handled.zip(done) {
-            unit.finish(done);
+        let handled: Vec<_> = self.units.drain(..done.len()).collect();
+        for (unit, done) in handled.into_iter().zip(done) {
+            self.finish(unit, done);
         }
         for unit in &mut self.units {
             unit.see(batch.version);
@@ -309,6 +309,14 @@ impl<S: Server> Process<S> {
         }
         let is_all_done = self.units.is_empty() && !batch.has_more;
         is_all_done.then_some(Rest::Idle)
+    }
+
+    /// Tells what became of a unit. A caller that is gone leaves nothing behind.
+    fn finish(&self, unit: Unit<S>, done: Done) {
+        let until_millis = unit.until_millis;
+        if let Some(waiting) = unit.finish(done) {
+            call::abandon(&self.address, waiting, until_millis);
+        }
     }
 
     /// The server is locked, or its first message waits: what came here waits in the queue.

@@ -1,9 +1,9 @@
 //! Replies that come later than the handler returns.
 
-use std::time::Duration;
+use std::{pin::pin, time::Duration};
 
 use dgen_server::{CallError, Failure, Handle};
-use futures_util::future::join;
+use futures_util::future::{join, select};
 
 use crate::{script::*, world::*};
 
@@ -143,6 +143,20 @@ on_each_store! {
             until(async || world.actors_keys().await == before).await;
         }
         assert_eq!(actor.dead_letters().await.unwrap(), []);
+    }
+
+    /// SPEC S4: a caller that goes while its call is committed leaves nothing behind either.
+    async fn a_caller_that_goes_during_the_commit_leaves_nothing(world: World) {
+        let actor = world.start("a").await;
+        call(&actor, [add(1)]).await.unwrap();
+        let before = world.actors_keys().await;
+        for round in 1..=20 {
+            let waiting = call(&actor, [Step::Defer, note("handled")]).into_future();
+            let handled = pin!(until(async || world.probe.count("handled") >= round));
+            drop(select(waiting, handled).await);
+            call(&actor, [Step::Forget]).await.unwrap();
+            until(async || world.actors_keys().await == before).await;
+        }
     }
 
     /// SPEC S6: the first answer counts, whether the second comes with it or later.
