@@ -65,7 +65,13 @@ async fn count(
                 // Another consumer has counted the same failure: this one waits as that one does.
                 return Ok(Blamed::Held(Hold::Failing(failing)));
             }
-            (failing.attempts, failing.since)
+            match (failing.is_unknown, stuck.is_unknown) {
+                // A version that knows it has tried it for the first time.
+                (true, false) => (0, now_millis),
+                // A version that knows it counts; this one only looks.
+                (false, true) => return Ok(Blamed::Held(Hold::Failing(failing))),
+                _ => (failing.attempts, failing.since),
+            }
         }
         _ => (0, now_millis),
     };

@@ -360,12 +360,7 @@ impl<S: Server> Context<S> {
                 id: to.id().cloned(),
                 answer,
             }),
-            Err(reason) => {
-                self.effects.failure.get_or_insert(Failure::Encode {
-                    what: "the reply",
-                    reason,
-                });
-            }
+            Err(reason) => self.fail(&format!("a reply can't be encoded: {reason}")),
         }
     }
 

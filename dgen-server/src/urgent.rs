@@ -7,7 +7,6 @@ use std::sync::{
 };
 
 use dgen_backend::{Error, Transaction};
-use dgen_codec::read_chunks;
 use tracing::Instrument as _;
 
 use crate::{
@@ -15,7 +14,7 @@ use crate::{
     address::Address,
     carrying::{CarriedOut, carry_out},
     clock,
-    decision::{ANSWER_SIZE_MAX_BYTES, Work},
+    decision::Work,
     error::text,
     handling::{Trial, shield, shielded},
     hold::{Hold, Lock},
@@ -62,7 +61,9 @@ pub(crate) async fn handle<S: Server>(
     let failure = match tried.instrument(span).await {
         Ok(Ok(Tried::CarriedOut(carried_out))) => {
             let took = env.now().saturating_duration_since(begun);
-            address.metrics().committed(unit.messages(), took);
+            if carried_out.units.iter().all(Result::is_ok) {
+                address.metrics().committed(unit.messages(), took);
+            }
             let (cached, mut units, lock, stop) = carried_out.committed(address).await;
             return Urgent {
                 lock: lock.and_then(|lock| acquired(lock, &cached)),
@@ -155,7 +156,7 @@ async fn attempt<S: Server>(
         units: std::slice::from_ref(unit),
         is_urgent: true,
         batch_max: 1,
-        answer_size_max_bytes: ANSWER_SIZE_MAX_BYTES,
+        unanswerable: None,
         memory,
         hold: None,
         now_millis,
@@ -193,8 +194,8 @@ async fn worked_on<S: Server>(
     let Hold::Locked(lock) = Hold::from_bytes(&hold)? else {
         return Ok(None);
     };
-    let message = read_chunks(tx, &address.keys.locked()).await?;
-    let envelope = message.and_then(|message| Envelope::from_bytes(&message).ok());
+    let message = lock::read_message(tx, address).await?;
+    let envelope = Envelope::from_bytes(&message).ok();
     let id = envelope.and_then(|envelope| envelope.id);
     Ok(id
         .filter(|locked| unit.ids().any(|id| id == *locked))
