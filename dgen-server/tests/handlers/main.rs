@@ -5,17 +5,20 @@
 //! stands still until the test moves it.
 #![expect(clippy::unwrap_used, reason = "a test fails by it")]
 
+mod held_up;
 mod probe;
 mod script;
 mod world;
 
 mod actions;
 mod deferred;
+mod failing;
 mod fencing;
 mod infos;
 mod killed;
 mod locked_effects;
 mod locked_failures;
+mod lock_replies;
 mod locks;
 mod operator;
 mod priority;
