@@ -11,6 +11,7 @@ mod script;
 mod world;
 
 mod actions;
+mod blocking;
 mod deferred;
 mod failing;
 mod fencing;

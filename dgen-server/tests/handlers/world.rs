@@ -130,6 +130,18 @@ impl World {
         }
     }
 
+    /// Lets others run, and what they commit reach the store, for so long that they would have done what
+    /// they can.
+    pub(crate) async fn settle_commits(&self) {
+        for _ in 0..10 {
+            settle().await;
+            // Behind all that is being committed, and in nobody's tenant.
+            let db = self.tenant.database();
+            let settled = db.transact(async |tx| tx.set(b"settled", b""));
+            settled.await.expect("the store writes");
+        }
+    }
+
     /// A handle that starts nothing.
     pub(crate) fn client(&self, id: &str) -> Handle<Actor> {
         Handle::client(&self.tenant, id)
