@@ -112,7 +112,7 @@ impl<S: Server> Attempt<'_, S> {
         let mut head = head.await?;
         let first_due_millis = first_due.due_millis(keys).await?;
 
-        let has_hold = hold.is_some();
+        let mark = hold.as_ref().map(Hold::mark);
         let hold = hold.filter(|hold| holds::<S>(hold, head.items().first()));
         if let Some(hold) = &hold
             && !Seen::is_ripe(self.seen, hold, env.now())
@@ -122,7 +122,6 @@ impl<S: Server> Attempt<'_, S> {
         let Some(cached) = state::current(tx, address, self.cached, version).await? else {
             return Ok(Attempted::Killed);
         };
-        let mark = hold.as_ref().map(Hold::mark);
         if let Some(hold) = &hold
             && let Hold::Locked(lock) = hold
         {
@@ -168,7 +167,7 @@ impl<S: Server> Attempt<'_, S> {
         let has_left = head.may_have_more() || taken < head.items().len();
         let queue_length = items.len() - taken;
         drop(items);
-        pop(tx, address, &mut head, taken, has_hold)?;
+        pop(tx, address, &mut head, taken, mark.is_some())?;
         let done = carry_out(tx, address, cached, trial.state, decision, read_version).await?;
         Ok(Attempted::Handled(Box::new(Batch {
             has_more: has_left || agenda.fired > 0,
