@@ -31,9 +31,14 @@ macro_rules! on_two_threads {
 
 /// How many calls of actor `a` wait for their answers.
 async fn waiting_calls(world: &World) -> usize {
-    let replies = world.tenant.subspace().subspace(&(Actor::NAME, ("a",), "r"));
+    let replies = world
+        .tenant
+        .subspace()
+        .subspace(&(Actor::NAME, ("a",), "r"));
     let keys = world.actors_keys().await;
-    keys.iter().filter(|key| key.starts_with(replies.bytes())).count()
+    keys.iter()
+        .filter(|key| key.starts_with(replies.bytes()))
+        .count()
 }
 
 on_two_threads! {

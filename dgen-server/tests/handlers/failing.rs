@@ -24,10 +24,12 @@ async fn attempts(actor: &Handle<Actor>) -> u32 {
 
 /// Moves the clock on, by little, until the head of the queue has failed so often, or is put aside.
 async fn until_attempts(world: &World, actor: &Handle<Actor>, count: u32) {
-    until(async || attempts(actor).await >= count || status(actor).await.dead_letters > 0 || {
-        world.clock.advance(Duration::from_millis(5));
-        world.settle_commits().await;
-        false
+    until(async || {
+        attempts(actor).await >= count || status(actor).await.dead_letters > 0 || {
+            world.clock.advance(Duration::from_millis(5));
+            world.settle_commits().await;
+            false
+        }
     })
     .await;
 }
