@@ -77,8 +77,15 @@ pub(crate) struct Unreadable {
 /// What tells a hold from the same one later.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Mark {
-    Failing([u8; 12], u32),
-    Locked { fence: u64, renewals: u64 },
+    Failing {
+        stamp: [u8; 12],
+        attempts: u32,
+        is_unknown: bool,
+    },
+    Locked {
+        fence: u64,
+        renewals: u64,
+    },
 }
 
 /// A hold that was seen, and when first.
@@ -123,7 +130,11 @@ impl Hold {
 
 impl Mark {
     pub(crate) fn of_failing(failing: &Failing) -> Self {
-        Self::Failing(failing.stamp, failing.attempts)
+        Self::Failing {
+            stamp: failing.stamp,
+            attempts: failing.attempts,
+            is_unknown: failing.is_unknown,
+        }
     }
 }
 

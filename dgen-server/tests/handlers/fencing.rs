@@ -1,21 +1,8 @@
 //! The lock is a lease: who holds it keeps it, who is gone loses it, and who lost it can't commit.
 
-use dgen_server::HeldBy;
 use futures_util::future::join;
 
 use crate::{script::*, world::*};
-
-/// How often the lock was taken over from a holder that was gone, and how often it was renewed.
-async fn takeovers_and_renewals(world: &World) -> (u32, u64) {
-    match status(&world.client("a")).await.hold {
-        Some(HeldBy::Lock {
-            takeovers,
-            renewals,
-            ..
-        }) => (takeovers, renewals),
-        hold => panic!("it is not locked: {hold:?}"),
-    }
-}
 
 /// Work with effects of every kind, in the middle of which its first holder freezes.
 fn freezing() -> [Step; 2] {

@@ -5,15 +5,19 @@
 //! stands still until the test moves it.
 #![expect(clippy::unwrap_used, reason = "a test fails by it")]
 
+mod held_up;
 mod probe;
 mod script;
 mod world;
 
 mod actions;
+mod blocking;
 mod deferred;
+mod failing;
 mod fencing;
 mod infos;
 mod killed;
+mod lock_replies;
 mod locked_effects;
 mod locked_failures;
 mod locks;
@@ -21,3 +25,4 @@ mod operator;
 mod priority;
 mod shutdown;
 mod stop;
+mod versions;

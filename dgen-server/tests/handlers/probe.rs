@@ -21,6 +21,15 @@ pub(crate) struct Probe {
     inner: Arc<Inner>,
 }
 
+/// Opens a gate when it is dropped.
+pub(crate) struct OpenAtLast(Probe, &'static str);
+
+impl Drop for OpenAtLast {
+    fn drop(&mut self) {
+        self.0.open(self.1);
+    }
+}
+
 #[derive(Default)]
 struct Inner {
     state: Mutex<State>,
@@ -84,6 +93,11 @@ impl Probe {
     pub(crate) fn open(&self, gate: &str) {
         self.lock().open.insert(gate.to_owned());
         self.wake();
+    }
+
+    /// Opens `gate` when it is dropped: a test that fails is not to wait for who waits there.
+    pub(crate) fn open_at_last(&self, gate: &'static str) -> OpenAtLast {
+        OpenAtLast(self.clone(), gate)
     }
 
     pub(crate) fn is_open(&self, gate: &str) -> bool {

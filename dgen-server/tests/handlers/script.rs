@@ -2,8 +2,10 @@
 
 use std::{ops::ControlFlow, time::Duration};
 
+use dgen_backend::tuple::Subspace;
 use dgen_server::{
     Call, Cast, Context, Deferred, Handle, Locked, LockedWork, Never, Reply, ReplyTo, Server,
+    Tenant,
 };
 use serde::{Deserialize, Serialize};
 
@@ -38,6 +40,8 @@ pub(crate) enum Step {
     /// After the commit: notes `acted`.
     ActPlain,
     ActAndPanic,
+    /// After the commit: notes `at` the gate, and blocks the thread until the test opens it.
+    ActAndWait(String),
     /// After the commit: notes what another transaction reads now.
     ActAndLook,
     Stop(String),
@@ -48,6 +52,8 @@ pub(crate) enum Step {
     Fail(String),
     /// Goes on as locked work that does these.
     Lock(Script),
+    /// Locks, and is answered all the same if it is called.
+    LockAndAnswer,
     /// In locked work: notes `at` the gate, and waits until the test opens it.
     Wait(String),
     /// The same, and the first that comes there blocks its whole thread. Others wait for gate
@@ -71,8 +77,43 @@ pub(crate) enum Step {
     /// Sends the first caller kept waiting to another actor, who keeps it.
     HandOver(String),
     Keep(ReplyTo<i64, String>),
+    /// The same, to an actor of another tenant of this database.
+    HandOverTo {
+        tenant: String,
+        id: String,
+    },
     /// The call's answer is the whole state.
     Read,
+    /// The call's answer is a text of so many bytes, also if locked work gives it.
+    Echo(usize),
+    /// Makes the message larger.
+    Pad(String),
+    /// Can be stored, and not be read again.
+    Odd(Odd),
+    /// So many timers that come again after every period, of so many bytes each, and add to the value.
+    SetLarge {
+        count: usize,
+        size_bytes: usize,
+        period: Duration,
+    },
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(into = "u8", try_from = "u8")]
+pub(crate) struct Odd;
+
+impl From<Odd> for u8 {
+    fn from(_: Odd) -> Self {
+        7
+    }
+}
+
+impl TryFrom<u8> for Odd {
+    type Error = &'static str;
+
+    fn try_from(_: u8) -> Result<Self, &'static str> {
+        Err("an odd number")
+    }
 }
 
 impl Server for Actor {
@@ -99,11 +140,12 @@ impl Server for Actor {
             return Reply::ok(self);
         }
         let is_locking = script.iter().any(|step| matches!(step, Step::Lock(_)));
+        let echo = script.iter().find_map(Step::echo);
         match self.play(script, cx) {
             Err(error) => Reply::err(&error),
             Ok(_) if is_locking => Reply::later(),
             Ok(Some(deferred)) => Reply::deferred(deferred),
-            Ok(None) => Reply::ok(&self.value),
+            Ok(None) => self.reply(echo),
         }
     }
 
@@ -118,9 +160,11 @@ impl Server for Actor {
     async fn handle_locked(&mut self, work: LockedWork<Self>, cx: &mut Locked<Self>) -> Reply {
         let (LockedWork::Call(script) | LockedWork::Cast(script)) = work;
         let probe = Probe::of(self.probe);
+        let script: Script = script.into_iter().flat_map(Step::into_locked).collect();
+        let echo = script.iter().find_map(Step::echo);
         let mut deferred = None;
         let mut guards = Vec::new();
-        for step in script.into_iter().flat_map(Step::into_locked) {
+        for step in script {
             match step {
                 Step::Wait(gate) => {
                     probe.note(format!("at {gate}"));
@@ -145,7 +189,7 @@ impl Server for Actor {
                 },
             }
         }
-        deferred.map_or_else(|| Reply::ok(&self.value), Reply::deferred)
+        deferred.map_or_else(|| self.reply(echo), Reply::deferred)
     }
 }
 
@@ -169,6 +213,13 @@ impl Actor {
         Ok(deferred)
     }
 
+    fn reply(&self, echo: Option<usize>) -> Reply {
+        match echo {
+            Some(size_bytes) => Reply::ok(&"x".repeat(size_bytes)),
+            None => Reply::ok(&self.value),
+        }
+    }
+
     fn take(&mut self, step: Step, cx: &mut Context<Self>) -> Result<MaybeDeferred, String> {
         let probe = Probe::of(self.probe);
         match step {
@@ -185,6 +236,10 @@ impl Actor {
                 ControlFlow::Break(())
             }),
             Step::ActAndPanic => cx.after_commit(|_: &Self| -> () { panic!("asked to, after") }),
+            Step::ActAndWait(gate) => cx.after_commit(move |_: &Self| {
+                probe.note(format!("at {gate}"));
+                probe.passed_blocking(&gate);
+            }),
             Step::ActAndLook => {
                 let look = look_from_outside(cx.tenant(), cx.id().clone());
                 cx.after_commit(move |_: &Self| probe.note(format!("stored {}", look())));
@@ -204,7 +259,7 @@ impl Actor {
                 self.value = -1_000;
                 return Err(error);
             }
-            Step::Lock(_) => cx.lock(),
+            Step::Lock(_) | Step::LockAndAnswer => cx.lock(),
             Step::Send(to, script) => {
                 let to = Handle::<Self>::client(cx.tenant(), to);
                 cx.send(to.cast(script));
@@ -229,20 +284,49 @@ impl Actor {
             Step::AnswerErr(error) => cx.reply_err(self.waiting[0].clone(), &error),
             Step::Forget => drop(self.waiting.remove(0)),
             Step::HandOver(to) => {
-                let script = vec![Step::Keep(self.waiting.remove(0)), note("kept")];
-                let to = Handle::<Self>::client(cx.tenant(), to);
-                cx.send(to.cast(script));
+                let to = Handle::client(cx.tenant(), to);
+                self.hand_over(&to, cx);
+            }
+            Step::HandOverTo { tenant, id } => {
+                let subspace = Subspace::from(tenant.as_str());
+                let tenant = Tenant::new(cx.tenant().database().clone(), subspace);
+                self.hand_over(&Handle::client(&tenant, id), cx);
             }
             Step::Keep(to) => self.waiting.push(to),
+            Step::SetLarge {
+                count,
+                size_bytes,
+                period,
+            } => {
+                let to = cx.handle();
+                for number in 0..count {
+                    let script = vec![add(1), pad(size_bytes)];
+                    cx.send_every(number.to_string(), period, to.cast(script));
+                }
+            }
+            Step::Echo(_) | Step::Pad(_) | Step::Odd(_) => {}
             Step::Wait(_) | Step::Freeze(_) | Step::Guard | Step::Fence | Step::Read => {
                 panic!("not here")
             }
         }
         Ok(None)
     }
+
+    /// Sends the first caller kept waiting to `to`.
+    fn hand_over(&mut self, to: &Handle<Self>, cx: &mut Context<Self>) {
+        let script = vec![Step::Keep(self.waiting.remove(0)), note("kept")];
+        cx.send(to.cast(script));
+    }
 }
 
 impl Step {
+    fn echo(&self) -> Option<usize> {
+        match self {
+            Self::Echo(size_bytes) => Some(*size_bytes),
+            _ => None,
+        }
+    }
+
     /// What it is for locked work to do; nothing, if the handler has done it.
     fn into_locked(self) -> Script {
         match self {
@@ -314,6 +398,10 @@ pub(crate) fn freeze(gate: &str) -> Step {
 
 pub(crate) fn send(to: &str, script: impl Into<Script>) -> Step {
     Step::Send(to.to_owned(), script.into())
+}
+
+pub(crate) fn pad(size_bytes: usize) -> Step {
+    Step::Pad("x".repeat(size_bytes))
 }
 
 pub(crate) fn hand_over(to: &str) -> Step {

@@ -3,7 +3,7 @@
 use std::{future::Future, sync::mpsc, time::Duration};
 
 use dgen_backend::{Database, KeyRange, env::Env, tuple::Subspace};
-use dgen_server::{Handle, Server, StartOptions, Status, Tenant, Tuid};
+use dgen_server::{Handle, HeldBy, Server, StartOptions, Status, Tenant, Tuid};
 use dgen_testkit::{
     MockClock,
     faults::{Faults, FaultyBackend, Rates},
@@ -79,16 +79,26 @@ impl World {
 
     /// Starts a consumer elsewhere, on a runtime and a thread of its own: that one can freeze, or die.
     pub(crate) async fn start_on_thread(&self, id: &'static str) {
-        let (tenant, probe) = (elsewhere(&self.tenant), self.probe.clone());
+        self.start_on_thread_at::<Actor>(elsewhere(&self.tenant), id)
+            .await;
+    }
+
+    /// Starts one of any server, wherever `tenant` is opened.
+    pub(crate) async fn start_on_thread_at<S: Server<Args = u64>>(
+        &self,
+        tenant: Tenant,
+        id: &'static str,
+    ) {
+        let probe = self.probe.clone();
         let work = move || {
             let runtime = tokio::runtime::Builder::new_current_thread().build();
             let runtime = runtime.expect("a runtime can be made");
             runtime.block_on(async {
-                let actor = Handle::<Actor>::start(&tenant, id, probe.number).await;
+                let server = Handle::<S>::start(&tenant, id, probe.number).await;
                 probe.note("started on a thread");
                 probe.passed("end").await;
                 if !probe.is_open("die") {
-                    actor.expect("the actor starts").stop().await;
+                    server.expect("the server starts").stop().await;
                 }
             });
             // What still runs on it is dropped wherever it is.
@@ -142,6 +152,18 @@ impl World {
             self.settle().await;
         }
         false
+    }
+
+    /// Lets others run, and what they commit reach the store, for so long that they would have done what
+    /// they can.
+    pub(crate) async fn settle_commits(&self) {
+        for _ in 0..10 {
+            self.settle().await;
+            // Behind all that is being committed, and in nobody's tenant.
+            let db = self.tenant.database();
+            let settled = db.transact(async |tx| tx.set(b"settled", b""));
+            settled.await.expect("the store writes");
+        }
     }
 
     /// A handle that starts nothing.
@@ -212,6 +234,18 @@ pub(crate) fn look_from_outside(tenant: &Tenant, id: Tuid) -> impl FnOnce() -> i
 
 pub(crate) async fn status(actor: &Handle<Actor>) -> Status {
     actor.status().await.unwrap()
+}
+
+/// How often the lock was taken over from a holder that was gone, and how often it was renewed.
+pub(crate) async fn takeovers_and_renewals(world: &World) -> (u32, u64) {
+    match status(&world.client("a")).await.hold {
+        Some(HeldBy::Lock {
+            takeovers,
+            renewals,
+            ..
+        }) => (takeovers, renewals),
+        hold => panic!("it is not locked: {hold:?}"),
+    }
 }
 
 /// Waits until so many messages are in the queue.
