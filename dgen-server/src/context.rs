@@ -278,10 +278,10 @@ impl<S: Server> Context<S> {
     pub fn defer<T, E>(&mut self) -> (ReplyTo<T, E>, Deferred<T, E>) {
         let from = match self.message.caller {
             Caller::Key(from) => from,
-            Caller::Here => self.address.registry.new_call(),
+            Caller::Here => self.address.calls.new_call(),
             Caller::None => {
                 self.fail("a reply was deferred where nobody waits for one");
-                self.address.registry.new_call()
+                self.address.calls.new_call()
             }
         };
         // Asked for twice it is the same caller.

@@ -109,7 +109,7 @@ impl Buried {
         tracing::error!(server = %address, number, error, "a message is a dead letter");
         address.metrics().dead_letters.increment(1);
         for (from, answer) in answers {
-            address.registry.answer(&from, answer);
+            address.calls.answer(&from, answer);
         }
     }
 }

@@ -17,6 +17,7 @@ use dgen_queue::Item;
 use crate::{
     Failure, Server,
     address::Address,
+    calls::Calls,
     clock,
     context::{Caller, MessageContext},
     effects::{Action, Effects},
@@ -26,7 +27,6 @@ use crate::{
     memory::{FirstAnswer, Memory, Remembered},
     message::{Envelope, From, Message, MessageId},
     outbox::Outbox,
-    registry::Registry,
     reply::Answer,
 };
 
@@ -236,7 +236,7 @@ impl<S: Server> Work<'_, S> {
             return ControlFlow::Continue(());
         }
         let context = MessageContext::of(envelope);
-        let is_elsewhere = |from: From| !self.address.registry.is_waiting_here(&from);
+        let is_elsewhere = |from: From| !self.address.calls.is_waiting_here(&from);
         let is_stored = envelope.from.is_some_and(is_elsewhere);
         let copies = usize::from(envelope.id.is_some()) + usize::from(is_stored);
         let size_max = if self.unanswerable == Some(*queued.item.stamp().as_bytes()) {
@@ -294,14 +294,14 @@ impl<S: Server> Work<'_, S> {
         trial: &mut Trial<S>,
     ) -> Done {
         let id = unit.id_of(0);
-        let registry = &self.address.registry;
+        let calls = &self.address.calls;
         if let Some(id) = &id
             && let Some(known) = decision.memory.get(id).cloned()
         {
-            let from = registry.new_call();
+            let from = calls.new_call();
             return Ok(match decision.repeat(id, known, from) {
                 Some(answer) => Outcome::Answered(answer),
-                None => decision.wait(registry, from, unit),
+                None => decision.wait(calls, from, unit),
             });
         }
         let context = MessageContext {
@@ -322,7 +322,7 @@ impl<S: Server> Work<'_, S> {
                 .effects
                 .as_ref()
                 .and_then(|effects| effects.deferred);
-            let from = deferred.unwrap_or_else(|| registry.new_call());
+            let from = deferred.unwrap_or_else(|| calls.new_call());
             let envelope = shield(|| {
                 Envelope::call::<S>(call, Some(from), id).and_then(Envelope::check_decodes::<S>)
             });
@@ -330,12 +330,12 @@ impl<S: Server> Work<'_, S> {
             let envelope = envelope.map_err(|failure| trial.refuse(failure))?;
             decision.keep(handled.effects);
             decision.lock = Some(envelope);
-            return Ok(decision.wait(registry, from, unit));
+            return Ok(decision.wait(calls, from, unit));
         }
         decision.keep(handled.effects);
         if let Course::Deferred(from) = handled.course {
             self.remember(decision, id.as_ref(), Course::Deferred(from));
-            return Ok(decision.wait(registry, from, unit));
+            return Ok(decision.wait(calls, from, unit));
         }
         let answer = self.remember(decision, id.as_ref(), handled.course);
         Ok(answer.map_or(Outcome::Done, Outcome::Answered))
@@ -472,9 +472,9 @@ impl<S> Decision<S> {
 
     /// The caller of `unit` is answered later. It waits from now on: an answer that comes before it
     /// knows that is not left in the store, where it would find it before actions have run.
-    fn wait<T: Server>(&mut self, registry: &Arc<Registry>, from: From, unit: &Unit<T>) -> Outcome {
+    fn wait<T: Server>(&mut self, calls: &Arc<Calls>, from: From, unit: &Unit<T>) -> Outcome {
         self.waiting.push((from, unit.until_millis));
-        Outcome::Later(registry.wait_for_call(from))
+        Outcome::Later(calls.wait_for_call(from))
     }
 
     /// A message of an id that took effect before: its caller gets the first answer, if there is

@@ -80,54 +80,66 @@
 //! tried again, errors for what is given up, each with the server's name and id. At the level
 //! `debug` there are the spans `batch`, `priority` and `locked_work` around what handlers do.
 
-mod address;
-mod agenda;
-mod attempt;
-mod batch_size;
-mod blame;
+// What a program holds, and sends with.
 mod call;
-mod carrying;
 mod cast;
-mod clock;
-mod context;
-mod control;
-mod dead_letters;
-mod decision;
-mod deferred;
-mod effects;
 mod error;
 mod handle;
-mod handling;
-mod hold;
-mod keys;
-mod lock;
-mod locked;
-mod locked_work;
-mod mailbox;
-mod memory;
-mod message;
-mod metering;
 mod never;
 #[cfg(feature = "local")]
 mod open;
-mod operator;
 mod options;
-mod outbox;
+mod shutdown;
+mod start;
+mod status;
+mod tuid;
+
+// What a server's author writes, and what handlers use.
+mod context;
+mod deferred;
+mod effects;
+mod locked;
+mod reply;
+mod server;
+mod timer;
+
+// How messages are handled: `attempt` is the heart.
+mod attempt;
+mod batch_size;
+mod carrying;
+mod control;
+mod decision;
+mod handling;
+mod metering;
 mod process;
 mod progress;
 mod race;
-mod registry;
 mod remedy;
-mod reply;
-mod server;
-mod shutdown;
-mod start;
 mod state;
-mod status;
-mod timer;
-mod tuid;
 mod urgent;
 mod waking;
+
+// Locks, and messages that fail.
+mod blame;
+mod dead_letters;
+mod hold;
+mod lock;
+mod locked_work;
+mod operator;
+
+// What is stored, and where.
+mod address;
+mod agenda;
+mod clock;
+mod keys;
+mod memory;
+mod message;
+mod outbox;
+
+// Next door: in the same OS process.
+mod calls;
+mod mailbox;
+mod registry;
 
 #[cfg(feature = "local")]
 pub use crate::open::{OpenError, in_memory, open};

@@ -63,7 +63,7 @@ pub(crate) fn acquire(
 ) -> Result<Locking, AttemptError> {
     let lock = Lock {
         fence: read_version,
-        process: *address.registry.process(),
+        process: *address.calls.process(),
         renewals: 0,
         lease: clock::millis(lease(address)),
         since: clock::to_millis(address.tenant.env().wall_clock()),
@@ -118,7 +118,7 @@ pub(crate) async fn take_over<S: Server>(
     let takeovers = lock.takeovers.saturating_add(u32::from(!lock.is_free));
     let lock = Lock {
         fence: read_version,
-        process: *address.registry.process(),
+        process: *address.calls.process(),
         renewals: 0,
         lease: clock::millis(lease(address)),
         takeovers,

@@ -5,8 +5,8 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::{
     Failure, InfoError, Server,
+    calls::WaitingCall,
     message::{Message, MessageId},
-    registry::WaitingCall,
     reply::Answer,
 };
 
