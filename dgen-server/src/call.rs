@@ -154,7 +154,7 @@ impl<S: Server> Sent<'_, S> {
         };
         let queued = match done {
             Ok(Outcome::Answered(answer)) => return Ok(Ok(answer)),
-            Ok(Outcome::Later(from)) => Queued::new(address, from, self.until_millis),
+            Ok(Outcome::Later(waiting)) => Queued::new(address, waiting, self.until_millis),
             Ok(Outcome::Done) => return Ok(Err("the handler gave no answer".to_owned())),
             Err(Refused::Failed(failure)) => return Err(failure),
             Err(Refused::NotHandled) => self.push().await?,
@@ -173,7 +173,8 @@ impl<S: Server> Sent<'_, S> {
         let id = self.id.map(|id| MessageId { id, index: 0 });
         let item = bytes_of(&Envelope::call::<S>(&self.call, Some(from), id)?);
         // Made before the push, so that a caller who gives up in the middle of it cleans up too.
-        let queued = Queued::new(address, from, self.until_millis);
+        let waiting = address.registry.wait_for_call(from);
+        let queued = Queued::new(address, waiting, self.until_millis);
         let push = |tx: Transaction| -> Result<(), dgen_backend::Error> {
             write_waiting(&tx, &address.keys, &[(from, self.until_millis)])?;
             address.keys.queue().push_k(&tx, [&item])
@@ -218,10 +219,10 @@ enum Look {
 }
 
 impl Queued {
-    fn new(address: &Arc<Address>, from: From, until_millis: u64) -> Self {
+    fn new(address: &Arc<Address>, waiting: WaitingCall, until_millis: u64) -> Self {
         Self {
-            key: address.keys.reply(&from),
-            waiting: address.registry.wait_for_call(from),
+            key: address.keys.reply(&waiting.from),
+            waiting,
             address: Arc::clone(address),
             until_millis,
             is_answered: false,

@@ -7,6 +7,7 @@
 
 use std::{
     ops::ControlFlow,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -24,6 +25,7 @@ use crate::{
     memory::{FirstAnswer, Memory, Remembered},
     message::{Envelope, From, Message, MessageId},
     outbox::Outbox,
+    registry::Registry,
     reply::Answer,
 };
 
@@ -273,7 +275,7 @@ impl<S: Server> Work<'_, S> {
             let from = registry.new_call();
             return Ok(match decision.repeat(id, known, from) {
                 Some(answer) => Outcome::Answered(answer),
-                None => decision.wait(from, unit),
+                None => decision.wait(registry, from, unit),
             });
         }
         let context = MessageContext {
@@ -300,12 +302,12 @@ impl<S: Server> Work<'_, S> {
             let envelope = envelope.map_err(|failure| trial.refuse(failure))?;
             decision.keep(handled.effects);
             decision.lock = Some(envelope);
-            return Ok(decision.wait(from, unit));
+            return Ok(decision.wait(registry, from, unit));
         }
         decision.keep(handled.effects);
         if let Course::Deferred(from) = handled.course {
             self.remember(decision, id.as_ref(), Course::Deferred(from));
-            return Ok(decision.wait(from, unit));
+            return Ok(decision.wait(registry, from, unit));
         }
         let answer = self.remember(decision, id.as_ref(), handled.course);
         Ok(answer.map_or(Outcome::Done, Outcome::Answered))
@@ -444,9 +446,10 @@ impl<S> Decision<S> {
     }
 
     /// The caller of `unit` is answered later.
-    fn wait<T: Server>(&mut self, from: From, unit: &Unit<T>) -> Outcome {
+    fn wait<T: Server>(&mut self, registry: &Arc<Registry>, from: From, unit: &Unit<T>) -> Outcome {
         self.waiting.push((from, unit.until_millis));
-        Outcome::Later(from)
+        // From now on, since the answer may come before the caller is told to wait for it.
+        Outcome::Later(registry.wait_for_call(from))
     }
 
     /// A message of an id that took effect before: its caller gets the first answer, if there is

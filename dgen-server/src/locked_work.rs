@@ -27,7 +27,7 @@ use crate::{
     hold::{Hold, Lock, backoff},
     lock::{self, Acquired},
     memory::{FirstAnswer, Memory, Remembered},
-    message::Kind,
+    message::{From, Kind},
     outbox::{LocalAnswers, Outbox, bytes_of},
     race::{First, race},
     remedy::{AttemptError, Remedy},
@@ -257,6 +257,7 @@ impl<S: Server> Run<S> {
         let work = shield(|| self.acquired.work.clone());
         let is_call = self.acquired.envelope.kind == Kind::Call;
         let message = MessageContext::of(&self.acquired.envelope);
+        let answer_size_max_bytes = self.answer_size_max_bytes();
         async move {
             let work = work?;
             let run = async {
@@ -270,7 +271,7 @@ impl<S: Server> Run<S> {
                 return Err(misused("locked work can't lock"));
             }
             let reply = is_call.then_some(reply);
-            let judged = judge(reply, effects, ANSWER_SIZE_MAX_BYTES);
+            let judged = judge(reply, effects, answer_size_max_bytes);
             let Handled { course, effects } = match judged {
                 Err(Failure::Encode { reason, .. }) if is_call => {
                     Handled::refused(Answer::Failed(reason))
@@ -290,6 +291,16 @@ impl<S: Server> Run<S> {
             };
             Ok((worked, rest))
         }
+    }
+
+    /// How long an answer may be: it is stored under the message's id, and for a caller elsewhere.
+    fn answer_size_max_bytes(&self) -> usize {
+        let (address, envelope) = (&self.address, &self.acquired.envelope);
+        // One here that has given up leaves nothing behind that an answer could be stored at.
+        let is_elsewhere = |from: From| from.process != *address.registry.process();
+        let is_stored = envelope.from.is_some_and(is_elsewhere);
+        let copies = usize::from(envelope.id.is_some()) + usize::from(is_stored);
+        ANSWER_SIZE_MAX_BYTES / copies.max(1)
     }
 
     /// Commits the result, if the lock is still held, and does what is left to do then.

@@ -5,7 +5,8 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::{
     Failure, InfoError, Server,
-    message::{From, Message, MessageId},
+    message::{Message, MessageId},
+    registry::WaitingCall,
     reply::Answer,
 };
 
@@ -30,12 +31,11 @@ pub(crate) struct Unit<S: Server> {
 pub(crate) type Done = Result<Outcome, Refused>;
 
 /// What a message came to.
-#[derive(Debug)]
 pub(crate) enum Outcome {
     Done,
     Answered(Answer),
-    /// The answer comes later, at this reply key.
-    Later(From),
+    /// The answer comes later: the caller has waited for it since before the commit.
+    Later(WaitingCall),
 }
 
 /// Why a unit has no effect.
