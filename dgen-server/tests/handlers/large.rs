@@ -13,7 +13,7 @@ const TIMER_SIZE_BYTES: usize = 90_000;
 async fn fire_beside(world: &World, message: Vec<Step>, expected: i64) {
     let actor = world.start("a").await;
     let set = Step::SetLarge {
-        count: 10,
+        count: usize::try_from(TIMERS).expect("a few"),
         size_bytes: TIMER_SIZE_BYTES,
         period: PERIOD,
     };
@@ -43,5 +43,12 @@ on_each_store! {
     async fn large_timers_fire_beside_a_large_change(world: World) {
         let line = "x".repeat(8_950_000);
         fire_beside(&world, vec![log(&line), add(100)], 100).await;
+    }
+
+    /// SPEC T2, S9, S7: what it writes leaves no room for a single timer.
+    async fn large_timers_fire_beside_a_message_that_fills_its_transaction(world: World) {
+        let line = "x".repeat(950_000);
+        let message = vec![pad(8_000_000), log(&line), add(100), lock([add(1_000)])];
+        fire_beside(&world, message, 1_100).await;
     }
 }
