@@ -27,7 +27,7 @@ use crate::{
     hold::{Hold, Lock, backoff},
     lock::{self, Acquired},
     memory::{FirstAnswer, Memory, Remembered},
-    message::Kind,
+    message::{From, Kind},
     outbox::{LocalAnswers, Outbox, bytes_of},
     race::{First, race},
     remedy::{AttemptError, Remedy},
@@ -285,7 +285,10 @@ impl<S: Server> Run<S> {
         let work = shield(|| self.acquired.work.clone());
         let is_call = self.acquired.envelope.kind == Kind::Call;
         let message = MessageContext::of(&self.acquired.envelope);
-        let has_id = message.id.is_some();
+        // A caller here gets its answer without the store.
+        let is_elsewhere = |from: From| from.process != *self.address.calls.process();
+        let is_stored = self.acquired.envelope.from.is_some_and(is_elsewhere);
+        let copies = usize::from(message.id.is_some()) + usize::from(is_stored);
         async move {
             let work = work?;
             let run = async {
@@ -299,11 +302,7 @@ impl<S: Server> Run<S> {
                 return Err(misused("locked work can't lock"));
             }
             let reply = is_call.then_some(reply);
-            let judged = judge(
-                reply,
-                effects,
-                answer_size_max_bytes(1 + usize::from(has_id)),
-            );
+            let judged = judge(reply, effects, answer_size_max_bytes(copies));
             let Handled { course, effects } = match judged {
                 Err(Failure::Encode { reason, .. }) if is_call => {
                     Handled::refused(Answer::Failed(reason))
