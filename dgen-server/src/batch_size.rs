@@ -22,10 +22,10 @@ impl BatchSize {
         self.0 = BATCH_MAX.min(self.0 * 2);
     }
 
-    /// Whether it got smaller.
-    pub(crate) fn halve(&mut self) -> bool {
+    /// Half of the `handled` that were too much. Whether it got smaller.
+    pub(crate) fn halve(&mut self, handled: usize) -> bool {
         let before = self.0;
-        self.0 = (before / 2).max(1);
+        self.0 = (before.min(handled) / 2).max(1);
         self.0 < before
     }
 

@@ -383,7 +383,7 @@ impl<S: Server> Process<S> {
             remedy => remedy,
         };
         let is_smaller = match remedy {
-            Remedy::Fewer if progress.handled() > 1 => self.batch_size.halve(),
+            Remedy::Fewer if progress.handled() > 1 => self.batch_size.halve(progress.handled()),
             Remedy::Fewer => self.batch_size.single(),
             Remedy::Single => self.batch_size.single(),
             Remedy::Again | Remedy::Unknown | Remedy::None => false,

@@ -8,7 +8,7 @@ use std::time::Duration;
 use dgen_server::{Never, StartOptions};
 use support::{
     CounterCall, CounterCast, CounterHandle,
-    desk::{DeskCall, DeskHandle, Step, desk_with, runs},
+    desk::{DeskCall, DeskCast, DeskHandle, Step, desk_with, runs},
     mocked::{Mocked, on_each_mocked_store, until_quiet, woken_only},
     value,
 };
@@ -105,6 +105,18 @@ on_each_mocked_store! {
         let send = async || {
             let steps = vec![Step::Lock { seconds: 0 }];
             desk.call::<u32, Never>(DeskCall::Do(steps)).id("id").await.unwrap();
+        };
+        takes_effect_once_in_a_window(&store, send, async || i64::from(runs())).await;
+    }
+
+    /// SPEC T3, S7: a cast that does, through the queue.
+    async fn a_locking_cast_takes_effect_once_in_a_window(store: Mocked) {
+        let desk = &desk_with(&store.tenant, "desk", options()).await;
+        let there = DeskHandle::client(&store.elsewhere(), "desk");
+        let send = async || {
+            let steps = vec![Step::Lock { seconds: 0 }];
+            there.cast(DeskCast::Do(steps)).id("id").await.unwrap();
+            until_quiet(desk, store.tenant.env()).await;
         };
         takes_effect_once_in_a_window(&store, send, async || i64::from(runs())).await;
     }

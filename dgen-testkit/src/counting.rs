@@ -18,11 +18,18 @@ use crate::Forward;
 /// Counts of a database made by [`counted`]. A clone is the same counts.
 #[derive(Debug, Clone, Default)]
 pub struct Counts {
+    keys_read: Arc<AtomicU64>,
     rows_read: Arc<AtomicU64>,
     written_bytes: Arc<AtomicU64>,
 }
 
 impl Counts {
+    /// The single keys asked for so far, whether or not they were there.
+    #[must_use]
+    pub fn keys_read(&self) -> u64 {
+        self.keys_read.load(Ordering::Relaxed)
+    }
+
     /// The rows that ranges returned so far.
     #[must_use]
     pub fn rows_read(&self) -> u64 {
@@ -97,6 +104,7 @@ impl BackendTransaction for CountingTransaction {
     }
 
     fn get(&self, key: &[u8], isolation: Isolation) -> Read<Option<Bytes>> {
+        self.counts.keys_read.fetch_add(1, Ordering::Relaxed);
         self.inner.get(key, isolation)
     }
 

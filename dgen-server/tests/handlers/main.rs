@@ -23,6 +23,7 @@ mod lock_replies;
 mod locked_effects;
 mod locked_failures;
 mod locks;
+mod many_ids;
 mod operator;
 mod priority;
 mod shutdown;
