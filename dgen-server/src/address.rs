@@ -8,7 +8,9 @@ use std::{
 
 use dgen_backend::Tenant;
 
-use crate::{Server, StartOptions, Tuid, keys::Keys, metering::Metrics, registry::Registry};
+use crate::{
+    Server, StartOptions, Tuid, calls::Calls, keys::Keys, metering::Metrics, registry::Registry,
+};
 
 /// The shortest poll interval, so that 0 is no busy loop.
 const POLL_INTERVAL_MIN: Duration = Duration::from_millis(1);
@@ -20,6 +22,7 @@ pub(crate) struct Address {
     pub(crate) id: Tuid,
     pub(crate) keys: Keys,
     pub(crate) registry: Arc<Registry>,
+    pub(crate) calls: Arc<Calls>,
     pub(crate) options: StartOptions,
     metrics: OnceLock<Metrics>,
 }
@@ -32,6 +35,7 @@ impl Address {
             name: name.into(),
             id,
             registry: Registry::of(tenant.database()),
+            calls: Calls::of(tenant.database()),
             tenant: tenant.clone(),
             options,
             metrics: OnceLock::new(),

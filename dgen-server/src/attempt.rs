@@ -41,12 +41,14 @@ pub(crate) struct Attempt<'a, S: Server> {
     pub(crate) address: &'a Arc<Address>,
     pub(crate) cached: Option<&'a Arc<Cached<S>>>,
     pub(crate) units: &'a [Unit<S>],
+    /// Whether the last attempt left more in the queue than it had read: then its length is asked for.
+    pub(crate) has_backlog: bool,
     /// The hold that was seen last, and since when.
     pub(crate) seen: Option<Seen>,
     /// At most so many messages.
     pub(crate) batch_max: usize,
-    /// Answers that are stored are no longer than this.
-    pub(crate) answer_size_max_bytes: usize,
+    /// The message of the queue whose answer was too much for its transaction.
+    pub(crate) unanswerable: Option<[u8; 12]>,
     pub(crate) progress: &'a Progress,
 }
 
@@ -78,8 +80,10 @@ pub(crate) struct Batch<S: Server> {
     pub(crate) version: u64,
     /// What of the agenda was worked off.
     pub(crate) agenda: WorkedOff,
-    /// How many messages were seen in the queue and left there: at least so many.
-    pub(crate) queue_length: usize,
+    /// Whether there is more in the queue than was read.
+    pub(crate) has_backlog: bool,
+    /// How many messages were left in the queue, if that is known.
+    pub(crate) queue_length: Option<u64>,
 }
 
 impl<S: Server> Attempted<S> {
@@ -104,6 +108,7 @@ impl<S: Server> Attempt<'_, S> {
         let version = dgen_codec::version(tx, keys.state());
         let head = keys.queue().head(tx, Limits::items(self.batch_max));
         let first_due = agenda::first(tx, keys);
+        let length = self.has_backlog.then(|| keys.queue().len(tx));
 
         let read_version = read_version.await?;
         let hold = hold.await?.map(|bytes| Hold::from_bytes(&bytes));
@@ -111,12 +116,22 @@ impl<S: Server> Attempt<'_, S> {
         let version = version.await?;
         let mut head = head.await?;
         let first_due_millis = first_due.due_millis(keys).await?;
+        let waiting = match length {
+            _ if !head.may_have_more() => Some(head.items().len() as u64),
+            // What an operator is told fails no attempt.
+            Some(length) => length.await.ok(),
+            None => None,
+        };
 
         let mark = hold.as_ref().map(Hold::mark);
+        self.progress.set_head(head.items().first(), mark);
         let hold = hold.filter(|hold| holds::<S>(hold, head.items().first()));
         if let Some(hold) = &hold
             && !Seen::is_ripe(self.seen, hold, env.now())
         {
+            if let Some(waiting) = waiting {
+                address.metrics().queue_length(waiting);
+            }
             return Ok(Attempted::Held(hold.clone()));
         }
         let Some(cached) = state::current(tx, address, self.cached, version).await? else {
@@ -141,7 +156,6 @@ impl<S: Server> Attempt<'_, S> {
             next_millis => WorkedOff::nothing(next_millis),
         };
 
-        self.progress.set_head(head.items().first(), mark);
         let items: Vec<_> = head.items().iter().map(QueuedMessage::new).collect();
         let ids = items.iter().filter_map(|item| item.id().cloned());
         let units = self.units.iter().take(self.batch_max);
@@ -153,7 +167,7 @@ impl<S: Server> Attempt<'_, S> {
             units: self.units,
             is_urgent: false,
             batch_max: self.batch_max,
-            answer_size_max_bytes: self.answer_size_max_bytes,
+            unanswerable: self.unanswerable,
             memory: Memory::read(tx, keys, ids, now_millis).await?,
             hold: mark,
             now_millis,
@@ -165,7 +179,7 @@ impl<S: Server> Attempt<'_, S> {
 
         let (taken, stuck) = (decision.taken, decision.stuck.take());
         let has_left = head.may_have_more() || taken < head.items().len();
-        let queue_length = items.len() - taken;
+        let queue_length = waiting.map(|waiting| waiting.saturating_sub(taken as u64));
         drop(items);
         pop(tx, address, &mut head, taken, mark.is_some())?;
         let done = carry_out(tx, address, cached, trial.state, decision, read_version).await?;
@@ -176,6 +190,7 @@ impl<S: Server> Attempt<'_, S> {
             stuck,
             version: read_version,
             agenda,
+            has_backlog: head.may_have_more(),
             queue_length,
         })))
     }
@@ -198,11 +213,7 @@ impl<S: Server> Attempt<'_, S> {
             return Err(AttemptError::GivenUp);
         }
         self.progress.begin(attempt.maybe_executed);
-        let metrics = self.address.metrics();
-        metrics.attempts.increment(1);
-        if attempt.number > 1 {
-            metrics.conflicts.increment(1);
-        }
+        self.address.metrics().attempt(attempt);
         Ok(())
     }
 }

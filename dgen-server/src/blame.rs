@@ -58,7 +58,6 @@ async fn count(
     tx.add_read_conflict(&KeyRange::key(first.key()))?;
     let message = first.bytes().clone();
     let now_millis = clock::to_millis(address.tenant.env().wall_clock());
-    let mut is_unknown = stuck.is_unknown;
     let (attempts_before, since) = match hold.transpose()? {
         Some(Hold::Locked(_)) => return Ok(Blamed::Gone),
         Some(Hold::Failing(failing)) if failing.stamp == stuck.stamp => {
@@ -66,12 +65,12 @@ async fn count(
                 // Another consumer has counted the same failure: this one waits as that one does.
                 return Ok(Blamed::Held(Hold::Failing(failing)));
             }
-            is_unknown &= failing.is_unknown;
-            if failing.is_unknown && !stuck.is_unknown {
-                // Those that did not know it have only looked at it.
-                (0, now_millis)
-            } else {
-                (failing.attempts, failing.since)
+            match (failing.is_unknown, stuck.is_unknown) {
+                // A version that knows it has tried it for the first time.
+                (true, false) => (0, now_millis),
+                // A version that knows it counts; this one only looks.
+                (false, true) => return Ok(Blamed::Held(Hold::Failing(failing))),
+                _ => (failing.attempts, failing.since),
             }
         }
         _ => (0, now_millis),
@@ -83,7 +82,7 @@ async fn count(
             attempts,
             error: error.to_owned(),
             since,
-            is_unknown,
+            is_unknown: stuck.is_unknown,
         });
         hold.write(tx, keys)?;
         return Ok(Blamed::Held(hold));

@@ -21,12 +21,13 @@ use serde::de::DeserializeOwned;
 use crate::{
     CallError, Failure, Handle, Never, Server,
     address::Address,
-    agenda, clock,
+    agenda,
+    calls::WaitingCall,
+    clock,
     handling::KEY_SIZE_MAX_BYTES,
     mailbox::{Outcome, Refused, Unit},
     message::{Envelope, From, Message, MessageId},
     outbox::{bytes_of, write_waiting},
-    registry::WaitingCall,
     remedy::AttemptError,
     reply::{Answer, AtReplyKey},
     urgent,
@@ -169,11 +170,11 @@ impl<S: Server> Sent<'_, S> {
 
     async fn push(self) -> Result<Queued, Failure> {
         let address = self.handle.address();
-        let from = address.registry.new_call();
+        let from = address.calls.new_call();
         let id = self.id.map(|id| MessageId { id, index: 0 });
         let item = bytes_of(&Envelope::call::<S>(&self.call, Some(from), id)?);
         // Made before the push, so that a caller who gives up in the middle of it cleans up too.
-        let waiting = address.registry.wait_for_call(from);
+        let waiting = address.calls.wait_for_call(from);
         let queued = Queued::new(address, waiting, self.until_millis);
         let push = |tx: Transaction| -> Result<(), dgen_backend::Error> {
             write_waiting(&tx, &address.keys, &[(from, self.until_millis)])?;
@@ -197,6 +198,11 @@ pub(crate) fn check_id(id: Option<&str>) -> Result<(), Failure> {
 
 /// An answer, or why it can't be read.
 type Readable = Result<Answer, String>;
+
+/// The caller of a call that is to wait at its reply key is gone: takes the key away.
+pub(crate) fn abandon(address: &Arc<Address>, waiting: WaitingCall, until_millis: u64) {
+    drop(Queued::new(address, waiting, until_millis));
+}
 
 /// A call that waits at its reply key. Dropped without an answer it takes the key away.
 struct Queued {

@@ -97,7 +97,7 @@ impl<S: Server> After<S> {
             run_actions(address, actions, state);
         }
         for (from, answer) in self.answers {
-            address.registry.answer(&from, answer);
+            address.calls.answer(&from, answer);
         }
     }
 }

@@ -278,10 +278,10 @@ impl<S: Server> Context<S> {
     pub fn defer<T, E>(&mut self) -> (ReplyTo<T, E>, Deferred<T, E>) {
         let from = match self.message.caller {
             Caller::Key(from) => from,
-            Caller::Here => self.address.registry.new_call(),
+            Caller::Here => self.address.calls.new_call(),
             Caller::None => {
                 self.fail("a reply was deferred where nobody waits for one");
-                self.address.registry.new_call()
+                self.address.calls.new_call()
             }
         };
         // Asked for twice it is the same caller.
@@ -360,12 +360,7 @@ impl<S: Server> Context<S> {
                 id: to.id().cloned(),
                 answer,
             }),
-            Err(reason) => {
-                self.effects.failure.get_or_insert(Failure::Encode {
-                    what: "the reply",
-                    reason,
-                });
-            }
+            Err(reason) => self.fail(&format!("a reply can't be encoded: {reason}")),
         }
     }
 

@@ -7,7 +7,7 @@ use dgen_backend::{
     KeyRange, RangeRead, Transaction,
     tuple::{Element, Subspace, unpack},
 };
-use dgen_codec::{clear_chunks, from_plain, read_chunks, to_plain, write_chunks};
+use dgen_codec::{LoadError, clear_chunks, from_plain, read_chunks, to_plain, write_chunks};
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 
@@ -109,7 +109,7 @@ impl Buried {
         tracing::error!(server = %address, number, error, "a message is a dead letter");
         address.metrics().dead_letters.increment(1);
         for (from, answer) in answers {
-            address.registry.answer(&from, answer);
+            address.calls.answer(&from, answer);
         }
     }
 }
@@ -210,15 +210,23 @@ async fn read(
     number: u64,
 ) -> Result<Option<Record>, AttemptError> {
     let key = letter(address, number);
-    let Some(bytes) = read_chunks(tx, &key).await? else {
-        return Ok(None);
-    };
-    Ok(Some(from_plain(&bytes).unwrap_or_else(|error| Record {
-        message: ByteBuf::from(bytes.to_vec()),
+    // One that is damaged is shown as such, and hides no other.
+    let unreadable = |bytes: &[u8], error: String| Record {
+        message: ByteBuf::from(bytes),
         error: format!("this dead letter can't be read: {error}"),
         attempts: 0,
         at: 0,
-    })))
+    };
+    match read_chunks(tx, &key).await {
+        Ok(None) => Ok(None),
+        Ok(Some(bytes)) => {
+            let record = from_plain::<Record>(&bytes);
+            let record = record.unwrap_or_else(|error| unreadable(&bytes, error.to_string()));
+            Ok(Some(record))
+        }
+        Err(damaged @ LoadError::Damaged { .. }) => Ok(Some(unreadable(&[], damaged.to_string()))),
+        Err(error) => Err(error.into()),
+    }
 }
 
 impl Record {

@@ -11,21 +11,22 @@ use std::{
     time::{Duration, Instant},
 };
 
+use dgen_codec::PlainError;
 use dgen_queue::Item;
 
 use crate::{
     Failure, Server,
     address::Address,
+    calls::Calls,
     clock,
     context::{Caller, MessageContext},
     effects::{Action, Effects},
-    handling::{Course, Handled, Trial},
+    handling::{Course, Handled, Trial, shield},
     hold::{Failing, Mark},
     mailbox::{Done, Outcome, Refused, Unit},
     memory::{FirstAnswer, Memory, Remembered},
     message::{Envelope, From, Message, MessageId},
     outbox::Outbox,
-    registry::Registry,
     reply::Answer,
 };
 
@@ -37,13 +38,27 @@ const HANDLE_TIME_MAX: Duration = Duration::from_secs(1);
 const ANSWERS_SIZE_MAX_BYTES: usize = 1_000_000;
 
 /// The longest answer that is stored: what leaves a transaction room for a state's change.
-pub(crate) const ANSWER_SIZE_MAX_BYTES: usize = 8_000_000;
+const ANSWER_SIZE_MAX_BYTES: usize = 8_000_000;
+
+/// How long an answer may be that is stored so often.
+pub(crate) fn answer_size_max_bytes(copies: usize) -> usize {
+    ANSWER_SIZE_MAX_BYTES
+        .checked_div(copies)
+        .unwrap_or(usize::MAX)
+}
 
 /// A message of the queue.
 pub(crate) struct QueuedMessage<'a, S: Server> {
     pub(crate) item: &'a Item,
-    /// Or why it says nothing to this version.
-    read: Result<(Envelope, Message<S>), String>,
+    read: Result<(Envelope, Message<S>), Unread>,
+}
+
+/// Why a message of the queue can't be read.
+enum Unread {
+    /// It says nothing to this version.
+    Unknown(String),
+    /// Code of the user's panicked.
+    Panicked(Failure),
 }
 
 /// What there is to handle.
@@ -57,8 +72,8 @@ pub(crate) struct Work<'a, S: Server> {
     pub(crate) is_urgent: bool,
     /// At most so many messages.
     pub(crate) batch_max: usize,
-    /// Answers that are stored are no longer than this.
-    pub(crate) answer_size_max_bytes: usize,
+    /// The item whose answer was too much for its transaction: it gets none.
+    pub(crate) unanswerable: Option<[u8; 12]>,
     /// What is known of the messages' ids.
     pub(crate) memory: Memory,
     /// The hold that was found, if there was one.
@@ -107,19 +122,21 @@ pub(crate) struct Stuck {
 
 impl<'a, S: Server> QueuedMessage<'a, S> {
     pub(crate) fn new(item: &'a Item) -> Self {
-        let read = Envelope::from_bytes(item.bytes()).and_then(|envelope| {
+        let read = shield(|| {
+            let envelope = Envelope::from_bytes(item.bytes())?;
             let message = envelope.message()?;
             Ok((envelope, message))
         });
-        Self {
-            item,
-            read: read.map_err(|error| error.to_string()),
-        }
+        let read = match read {
+            Ok(read) => read.map_err(|error: PlainError| Unread::Unknown(error.to_string())),
+            Err(panic) => Err(Unread::Panicked(panic)),
+        };
+        Self { item, read }
     }
 
     /// Whether this version knows it.
     pub(crate) fn is_known(&self) -> bool {
-        self.read.is_ok()
+        !matches!(self.read, Err(Unread::Unknown(_)))
     }
 
     pub(crate) fn id(&self) -> Option<&MessageId> {
@@ -198,9 +215,13 @@ impl<S: Server> Work<'_, S> {
         };
         let (envelope, message) = match &queued.read {
             Ok(read) => read,
-            Err(reason) => {
+            Err(Unread::Unknown(reason)) => {
                 let reason = reason.clone();
                 decision.stuck = Some(stuck(true, Failure::UnknownMessage { reason }));
+                return ControlFlow::Break(());
+            }
+            Err(Unread::Panicked(panic)) => {
+                decision.stuck = Some(stuck(false, panic.clone()));
                 return ControlFlow::Break(());
             }
         };
@@ -215,10 +236,15 @@ impl<S: Server> Work<'_, S> {
             return ControlFlow::Continue(());
         }
         let context = MessageContext::of(envelope);
-        let is_elsewhere = |from: From| !self.address.registry.is_waiting_here(&from);
+        let is_elsewhere = |from: From| !self.address.calls.is_waiting_here(&from);
         let is_stored = envelope.from.is_some_and(is_elsewhere);
         let copies = usize::from(envelope.id.is_some()) + usize::from(is_stored);
-        let handled = trial.handle(message, context, self.answer_size_max_bytes(copies));
+        let size_max = if self.unanswerable == Some(*queued.item.stamp().as_bytes()) {
+            0
+        } else {
+            answer_size_max_bytes(copies)
+        };
+        let handled = trial.handle(message, context, size_max);
         let handled = match handled {
             Ok(handled) => handled,
             // Handling it again would not help: its caller is told.
@@ -268,14 +294,14 @@ impl<S: Server> Work<'_, S> {
         trial: &mut Trial<S>,
     ) -> Done {
         let id = unit.id_of(0);
-        let registry = &self.address.registry;
+        let calls = &self.address.calls;
         if let Some(id) = &id
             && let Some(known) = decision.memory.get(id).cloned()
         {
-            let from = registry.new_call();
+            let from = calls.new_call();
             return Ok(match decision.repeat(id, known, from) {
                 Some(answer) => Outcome::Answered(answer),
-                None => decision.wait(registry, from, unit),
+                None => decision.wait(calls, from, unit),
             });
         }
         let context = MessageContext {
@@ -283,7 +309,7 @@ impl<S: Server> Work<'_, S> {
             id: id.clone(),
             due: None,
         };
-        let size_max = self.answer_size_max_bytes(usize::from(id.is_some()));
+        let size_max = answer_size_max_bytes(usize::from(id.is_some()));
         let handled = trial.handle(&unit.message, context, size_max);
         let handled = handled.map_err(|failure| match failure {
             // Handling it again would not help.
@@ -296,18 +322,20 @@ impl<S: Server> Work<'_, S> {
                 .effects
                 .as_ref()
                 .and_then(|effects| effects.deferred);
-            let from = deferred.unwrap_or_else(|| registry.new_call());
-            let envelope = Envelope::call::<S>(call, Some(from), id);
-            let envelope = envelope.and_then(Envelope::check_decodes::<S>);
+            let from = deferred.unwrap_or_else(|| calls.new_call());
+            let envelope = shield(|| {
+                Envelope::call::<S>(call, Some(from), id).and_then(Envelope::check_decodes::<S>)
+            });
+            let envelope = envelope.and_then(|envelope| envelope);
             let envelope = envelope.map_err(|failure| trial.refuse(failure))?;
             decision.keep(handled.effects);
             decision.lock = Some(envelope);
-            return Ok(decision.wait(registry, from, unit));
+            return Ok(decision.wait(calls, from, unit));
         }
         decision.keep(handled.effects);
         if let Course::Deferred(from) = handled.course {
             self.remember(decision, id.as_ref(), Course::Deferred(from));
-            return Ok(decision.wait(registry, from, unit));
+            return Ok(decision.wait(calls, from, unit));
         }
         let answer = self.remember(decision, id.as_ref(), handled.course);
         Ok(answer.map_or(Outcome::Done, Outcome::Answered))
@@ -335,7 +363,8 @@ impl<S: Server> Work<'_, S> {
         let message = if new.len() == casts.len() {
             &unit.message
         } else {
-            message = Message::Casts(new.iter().map(|(_, cast)| (*cast).clone()).collect());
+            let casts = shield(|| new.iter().map(|(_, cast)| (*cast).clone()).collect());
+            message = Message::Casts(casts.map_err(|panic| self.refuse(panic))?);
             &message
         };
         let handled = trial
@@ -344,8 +373,10 @@ impl<S: Server> Work<'_, S> {
         if matches!(handled.course, Course::Locking)
             && let [(id, cast)] = &new[..]
         {
-            let envelope = Envelope::cast::<S>(cast, id.clone());
-            let envelope = envelope.and_then(Envelope::check_decodes::<S>);
+            let envelope = shield(|| {
+                Envelope::cast::<S>(cast, id.clone()).and_then(Envelope::check_decodes::<S>)
+            });
+            let envelope = envelope.and_then(|envelope| envelope);
             let envelope = envelope.map_err(|failure| trial.refuse(failure))?;
             decision.lock = Some(envelope);
         } else {
@@ -391,12 +422,6 @@ impl<S: Server> Work<'_, S> {
         } else {
             Refused::NotHandled
         }
-    }
-
-    /// How long an answer may be that is stored so often.
-    fn answer_size_max_bytes(&self, copies: usize) -> usize {
-        let size_max_bytes = self.answer_size_max_bytes.checked_div(copies);
-        size_max_bytes.unwrap_or(usize::MAX)
     }
 
     /// Breaks if the transaction holds enough. It always takes one message.
@@ -445,11 +470,11 @@ impl<S> Decision<S> {
         self.outbox.answers.push((from, answer));
     }
 
-    /// The caller of `unit` is answered later.
-    fn wait<T: Server>(&mut self, registry: &Arc<Registry>, from: From, unit: &Unit<T>) -> Outcome {
+    /// The caller of `unit` is answered later. It waits from now on: an answer that comes before it
+    /// knows that is not left in the store, where it would find it before actions have run.
+    fn wait<T: Server>(&mut self, calls: &Arc<Calls>, from: From, unit: &Unit<T>) -> Outcome {
         self.waiting.push((from, unit.until_millis));
-        // From now on, since the answer may come before the caller is told to wait for it.
-        Outcome::Later(registry.wait_for_call(from))
+        Outcome::Later(calls.wait_for_call(from))
     }
 
     /// A message of an id that took effect before: its caller gets the first answer, if there is

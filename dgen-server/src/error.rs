@@ -101,8 +101,9 @@ pub enum Failure {
         server: String,
     },
 
-    /// A priority message that would lock the server found it locked. Send it again later, or without
-    /// priority: then it waits in the queue.
+    /// A priority message that would lock the server found it locked, or its id is that of the message
+    /// that is being worked on under the lock. Send it again later, or without priority: then it waits
+    /// in the queue.
     #[error("the server is locked since {since:?}")]
     Locked {
         /// When a message locked it.

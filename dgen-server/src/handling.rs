@@ -165,9 +165,13 @@ pub(crate) fn judge<S>(
     match (reply.into_given(), effects.deferred) {
         (Given::Answer(answer), _) if answer.size_bytes() > answer_size_max_bytes => {
             let size_bytes = answer.size_bytes();
-            Err(no_reply(format!(
-                "{size_bytes} bytes are over the {answer_size_max_bytes} that fit into the store"
-            )))
+            Err(no_reply(if answer_size_max_bytes == 0 {
+                format!(
+                    "{size_bytes} bytes do not fit into one transaction with the state's change"
+                )
+            } else {
+                format!("{size_bytes} bytes are over the {answer_size_max_bytes} that are stored")
+            }))
         }
         (Given::Answer(answer), _) => Ok(Handled {
             effects: (!matches!(answer, Answer::Err(_))).then_some(effects),

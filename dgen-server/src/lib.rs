@@ -60,74 +60,86 @@
 //!
 //! # Metrics
 //!
-//! Through crate [`metrics`](https://docs.rs/metrics); install a recorder before servers are started. All
-//! have the label `server`, the stored name.
+//! Through crate [`metrics`](https://docs.rs/metrics), each with the label `server`, the stored name.
+//! Install a recorder before the first handle is used; without one, each costs a branch.
 //!
-//! | metric | what |
+//! | an operator asks | look at |
 //! |---|---|
-//! | `dgen_messages_total` | messages handled, of the queue and of mailboxes |
-//! | `dgen_batch_size` | how many of them shared a transaction |
-//! | `dgen_queue_length` | how many the last attempt saw waiting behind what it took; at least so many |
-//! | `dgen_attempts_total`, `dgen_conflicts_total` | attempts, and those that were run again since others were faster |
-//! | `dgen_cache_hits_total`, `dgen_cache_misses_total` | attempts that found the state in memory, and that read it |
-//! | `dgen_commit_seconds` | from the first read of an attempt to the answer to its commit, retries included |
-//! | `dgen_failures_total`, `dgen_dead_letters_total` | messages at the head that failed, and that were given up |
-//! | `dgen_lock_wait_seconds` | how long a process waited for the end of a lock |
-//! | `dgen_locks_taken_over_total`, `dgen_locks_lost_total` | locks of dead holders that a process took, and locks that it lost |
-//! | `dgen_timers_fired_total`, `dgen_swept_total` | timers, and keys that callers left behind |
+//! | how much is done | counter `dgen_messages_total`: messages that were handled and committed |
+//! | how many share a transaction | histogram `dgen_batch_size`: messages |
+//! | how many messages wait | histogram `dgen_queue_length`: messages left in a queue, each time that a process looks at it and knows |
+//! | how long a commit takes | histogram `dgen_commit_seconds`: from a batch's first read to the answer to its commit, handlers and retries included |
+//! | how much is done in vain | counters `dgen_attempts_total`: transactions tried, and `dgen_conflicts_total`: those that were tried again |
+//! | whether the cache helps | counters `dgen_cache_hits_total` and `dgen_cache_misses_total` |
+//! | how long a lock holds others up | histogram `dgen_lock_wait_seconds`: from when a process, the holder's included, finds its server locked to its next batch |
+//! | whether holders of locks die | counters `dgen_locks_taken_over_total`: at the new holder, and `dgen_locks_lost_total`: at one that still lived |
+//! | what goes wrong | counters `dgen_failures_total`: a queue's first message failed, and `dgen_dead_letters_total` |
+//! | what time does | counters `dgen_timers_fired_total`, and `dgen_swept_total`: what callers left behind and was taken away |
 //!
 //! What goes wrong is told through crate [`tracing`](https://docs.rs/tracing): warnings for what is
 //! tried again, errors for what is given up, each with the server's name and id. At the level
-//! `debug` there is a span for each attempt, priority message and locked work.
+//! `debug` there are the spans `batch`, `priority` and `locked_work` around what handlers do.
 
-mod address;
-mod agenda;
-mod attempt;
-mod batch_size;
-mod blame;
+// What a program holds, and sends with.
 mod call;
-mod carrying;
 mod cast;
-mod clock;
-mod context;
-mod control;
-mod dead_letters;
-mod decision;
-mod deferred;
-mod effects;
 mod error;
 mod handle;
-mod handling;
-mod hold;
-mod keys;
-mod lock;
-mod locked;
-mod locked_work;
-mod mailbox;
-mod memory;
-mod message;
-mod metering;
 mod never;
 #[cfg(feature = "local")]
 mod open;
-mod operator;
 mod options;
-mod outbox;
+mod shutdown;
+mod start;
+mod status;
+mod tuid;
+
+// What a server's author writes, and what handlers use.
+mod context;
+mod deferred;
+mod effects;
+mod locked;
+mod reply;
+mod server;
+mod timer;
+
+// How messages are handled: `attempt` is the heart.
+mod attempt;
+mod batch_size;
+mod carrying;
+mod control;
+mod decision;
+mod handling;
+mod metering;
 mod process;
 mod progress;
 mod race;
-mod registry;
 mod remedy;
-mod reply;
-mod server;
-mod shutdown;
-mod start;
 mod state;
-mod status;
-mod timer;
-mod tuid;
 mod urgent;
 mod waking;
+
+// Locks, and messages that fail.
+mod blame;
+mod dead_letters;
+mod hold;
+mod lock;
+mod locked_work;
+mod operator;
+
+// What is stored, and where.
+mod address;
+mod agenda;
+mod clock;
+mod keys;
+mod memory;
+mod message;
+mod outbox;
+
+// Next door: in the same OS process.
+mod calls;
+mod mailbox;
+mod registry;
 
 #[cfg(feature = "local")]
 pub use crate::open::{OpenError, in_memory, open};

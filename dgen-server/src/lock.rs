@@ -8,14 +8,16 @@
 
 use std::{sync::Arc, time::Duration};
 
+use bytes::Bytes;
 use dgen_backend::{Transaction, env::Env};
-use dgen_codec::{clear_chunks, read_chunks, write_chunks};
+use dgen_codec::{LoadError, PlainError, clear_chunks, write_chunks};
 
 use crate::{
     Failure, LockedWork, Server,
     address::Address,
     clock,
     dead_letters::{self, Buried},
+    handling::shield,
     hold::{Failing, Hold, Lock},
     message::{Envelope, Message},
     outbox::bytes_of,
@@ -61,7 +63,7 @@ pub(crate) fn acquire(
 ) -> Result<Locking, AttemptError> {
     let lock = Lock {
         fence: read_version,
-        process: *address.registry.process(),
+        process: *address.calls.process(),
         renewals: 0,
         lease: clock::millis(lease(address)),
         since: clock::to_millis(address.tenant.env().wall_clock()),
@@ -89,22 +91,22 @@ pub(crate) async fn take_over<S: Server>(
     read_version: u64,
     cached: Arc<Cached<S>>,
 ) -> Result<TakenOver<S>, AttemptError> {
-    let message = read_chunks(tx, &address.keys.locked())
-        .await?
-        .unwrap_or_default();
-    let known = Envelope::from_bytes(&message).and_then(|envelope| {
+    let message = read_message(tx, address).await?;
+    let known = shield(|| {
+        let envelope = Envelope::from_bytes(&message)?;
         let work = work_of(envelope.message()?);
-        Ok((envelope, work))
+        Ok::<_, PlainError>((envelope, work))
     });
+    let known = known.map_err(|panic| panic.to_string());
+    let known = known.and_then(|known| known.map_err(|error| error.to_string()));
     let (envelope, work) = match known {
         Ok((envelope, Some(work))) => (envelope, work),
         Ok((_, None)) => return Ok(TakenOver::Unknown(lock)),
         Err(_) if unchanged_for < address.options.unknown_message_grace => {
             return Ok(TakenOver::Unknown(lock));
         }
-        Err(error) => {
+        Err(reason) => {
             release(tx, address, &lock)?;
-            let reason = error.to_string();
             let death = Death {
                 error: dead_letters::shortened(&Failure::UnknownMessage { reason }.to_string()),
                 attempts: lock.attempts,
@@ -113,10 +115,10 @@ pub(crate) async fn take_over<S: Server>(
             return Ok(TakenOver::Buried(buried));
         }
     };
-    let takeovers = lock.takeovers + u32::from(!lock.is_free);
+    let takeovers = lock.takeovers.saturating_add(u32::from(!lock.is_free));
     let lock = Lock {
         fence: read_version,
-        process: *address.registry.process(),
+        process: *address.calls.process(),
         renewals: 0,
         lease: clock::millis(lease(address)),
         takeovers,
@@ -161,6 +163,18 @@ pub(crate) fn release(
     clear_chunks(tx, &address.keys.locked())
 }
 
+/// The bytes of the message that locked; none if they are damaged.
+pub(crate) async fn read_message(
+    tx: &Transaction,
+    address: &Address,
+) -> Result<Bytes, AttemptError> {
+    match dgen_codec::read_chunks(tx, &address.keys.locked()).await {
+        Ok(message) => Ok(message.unwrap_or_default()),
+        Err(LoadError::Damaged { .. }) => Ok(Bytes::new()),
+        Err(error) => Err(error.into()),
+    }
+}
+
 /// The work of a message that locked.
 pub(crate) fn work_of<S: Server>(message: Message<S>) -> Option<LockedWork<S>> {
     match message {
@@ -179,7 +193,7 @@ pub(crate) async fn renew_until_lost(address: &Address, fence: u64) {
             let Some(lock) = held_by(&tx, address, fence).await? else {
                 return Ok::<_, AttemptError>(false);
             };
-            let renewals = lock.renewals + 1;
+            let renewals = lock.renewals.saturating_add(1);
             Hold::Locked(Lock { renewals, ..lock }).write(&tx, &address.keys)?;
             Ok(true)
         });

@@ -20,7 +20,7 @@ use crate::{
     clock,
     context::MessageContext,
     dead_letters::{self, Buried},
-    decision::ANSWER_SIZE_MAX_BYTES,
+    decision::answer_size_max_bytes,
     effects::{Action, Effect},
     error::text,
     handling::{Course, Handled, judge, misused, shield, shielded},
@@ -75,6 +75,34 @@ struct Worked<S> {
 struct Aftermath<S> {
     actions: Vec<Vec<Action<S>>>,
     stop: Option<String>,
+}
+
+impl<S> Worked<S> {
+    /// Whether a caller gets what the work returned.
+    fn is_answered(&self) -> bool {
+        matches!(
+            self.course,
+            Course::Answered(Answer::Ok(_) | Answer::Err(_))
+        )
+    }
+
+    /// The work came to what can't be stored: nothing of it counts.
+    fn failed(failure: &Failure) -> Self {
+        Self {
+            state: None,
+            course: Course::Answered(Answer::Failed(failure.to_string())),
+            writes: Vec::new(),
+        }
+    }
+}
+
+impl<S> Default for Aftermath<S> {
+    fn default() -> Self {
+        Self {
+            actions: Vec::new(),
+            stop: None,
+        }
+    }
 }
 
 /// What is left to do once the result is committed.
@@ -203,7 +231,7 @@ impl<S: Server> Run<S> {
             }
             let work = self.work();
             let failure = match self.guard(work).await {
-                Ok(Ok((worked, rest))) => match self.commit(&worked, rest).await {
+                Ok(Ok((worked, rest))) => match self.commit(worked, rest).await {
                     Ok(stop) => return stop,
                     Err(failure) => failure,
                 },
@@ -257,7 +285,10 @@ impl<S: Server> Run<S> {
         let work = shield(|| self.acquired.work.clone());
         let is_call = self.acquired.envelope.kind == Kind::Call;
         let message = MessageContext::of(&self.acquired.envelope);
-        let answer_size_max_bytes = self.answer_size_max_bytes();
+        // A caller here gets its answer without the store.
+        let is_elsewhere = |from: From| from.process != *self.address.calls.process();
+        let is_stored = self.acquired.envelope.from.is_some_and(is_elsewhere);
+        let copies = usize::from(message.id.is_some()) + usize::from(is_stored);
         async move {
             let work = work?;
             let run = async {
@@ -271,7 +302,7 @@ impl<S: Server> Run<S> {
                 return Err(misused("locked work can't lock"));
             }
             let reply = is_call.then_some(reply);
-            let judged = judge(reply, effects, answer_size_max_bytes);
+            let judged = judge(reply, effects, answer_size_max_bytes(copies));
             let Handled { course, effects } = match judged {
                 Err(Failure::Encode { reason, .. }) if is_call => {
                     Handled::refused(Answer::Failed(reason))
@@ -293,26 +324,16 @@ impl<S: Server> Run<S> {
         }
     }
 
-    /// How long an answer may be: it is stored under the message's id, and for a caller elsewhere.
-    fn answer_size_max_bytes(&self) -> usize {
-        let (address, envelope) = (&self.address, &self.acquired.envelope);
-        // One here that has given up leaves nothing behind that an answer could be stored at.
-        let is_elsewhere = |from: From| from.process != *address.registry.process();
-        let is_stored = envelope.from.is_some_and(is_elsewhere);
-        let copies = usize::from(envelope.id.is_some()) + usize::from(is_stored);
-        ANSWER_SIZE_MAX_BYTES / copies.max(1)
-    }
-
     /// Commits the result, if the lock is still held, and does what is left to do then.
     async fn commit(
         &mut self,
-        worked: &Worked<S>,
-        rest: Aftermath<S>,
+        mut worked: Worked<S>,
+        mut rest: Aftermath<S>,
     ) -> Result<Option<String>, Failure> {
         let mut waited = 0;
         loop {
             let committed = shielded(self.address.tenant.transact(|tx| {
-                let run = &*self;
+                let (run, worked) = (&*self, &worked);
                 async move { run.write(&tx, worked).await }
             }));
             let error = match committed.await? {
@@ -321,8 +342,15 @@ impl<S: Server> Run<S> {
                 Err(error) => error,
             };
             let remedy = error.remedy();
+            let is_stores = matches!(error, AttemptError::Transaction(_));
             let failure = error.into_failure(&self.address);
-            if matches!(remedy, Remedy::Fewer | Remedy::Single) {
+            if remedy == Remedy::Fewer && worked.is_answered() {
+                // The work is done, and not done again for that: its caller is told.
+                worked = Worked::failed(&failure);
+                rest = Aftermath::default();
+                continue;
+            }
+            if matches!(remedy, Remedy::Fewer | Remedy::Single) || !is_stores {
                 return Err(failure);
             }
             if matches!(failure, Failure::Transaction(Error::Closed { .. })) {
@@ -445,7 +473,7 @@ impl<S: Server> Run<S> {
         let Some(lock) = lock::held_by(tx, address, self.acquired.fence).await? else {
             return Ok(Next::Lost);
         };
-        let attempts = lock.attempts + 1;
+        let attempts = lock.attempts.saturating_add(1);
         if attempts < address.options.max_attempts {
             let error = Some(dead_letters::shortened(error));
             Hold::Locked(Lock {

@@ -5,8 +5,8 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::{
     Failure, InfoError, Server,
+    calls::WaitingCall,
     message::{Message, MessageId},
-    registry::WaitingCall,
     reply::Answer,
 };
 
@@ -31,10 +31,11 @@ pub(crate) struct Unit<S: Server> {
 pub(crate) type Done = Result<Outcome, Refused>;
 
 /// What a message came to.
+#[derive(Debug)]
 pub(crate) enum Outcome {
     Done,
     Answered(Answer),
-    /// The answer comes later: the caller has waited for it since before the commit.
+    /// The answer comes later, to this.
     Later(WaitingCall),
 }
 
@@ -133,11 +134,17 @@ impl<S: Server> Unit<S> {
 
     /// The ids of its messages.
     pub(crate) fn ids(&self) -> impl Iterator<Item = MessageId> {
-        let count = match &self.message {
+        (0..)
+            .take(self.messages())
+            .filter_map(|index| self.id_of(index))
+    }
+
+    /// How many messages it has.
+    pub(crate) fn messages(&self) -> usize {
+        match &self.message {
             Message::Casts(casts) => casts.len(),
             Message::Call(_) | Message::Info(_) => 1,
-        };
-        (0..).take(count).filter_map(|index| self.id_of(index))
+        }
     }
 
     /// Whether nobody waits for it any more.
@@ -157,14 +164,20 @@ impl<S: Server> Unit<S> {
         self.seen_at.is_none_or(|seen_at| pushed_at <= seen_at)
     }
 
-    pub(crate) fn finish(self, done: Done) {
+    /// Tells what became of it. Returns the call that was to wait for a later answer, if its caller is
+    /// gone.
+    pub(crate) fn finish(self, done: Done) -> Option<WaitingCall> {
         match (self.done, done) {
-            // Whoever sent it may be gone.
-            (Some(sender), done) => drop(sender.send(done)),
+            (Some(sender), done) => {
+                if let Err(Ok(Outcome::Later(waiting))) = sender.send(done) {
+                    return Some(waiting);
+                }
+            }
             (None, Err(Refused::Failed(failure))) => {
                 tracing::error!(%failure, "an info message had no effect");
             }
             (None, _) => {}
         }
+        None
     }
 }

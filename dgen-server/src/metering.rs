@@ -5,15 +5,16 @@
 
 use std::{sync::Arc, time::Duration};
 
-use metrics::{Counter, Gauge, Histogram};
+use dgen_backend::Attempt;
+use metrics::{Counter, Histogram};
 
 /// The metrics of the servers of one stored name. [The crate](crate#metrics) lists them for users.
 pub(crate) struct Metrics {
-    pub(crate) messages: Counter,
-    pub(crate) batch_size: Histogram,
-    pub(crate) queue_length: Gauge,
-    pub(crate) attempts: Counter,
-    pub(crate) conflicts: Counter,
+    messages: Counter,
+    batch_size: Histogram,
+    queue_length: Histogram,
+    attempts: Counter,
+    conflicts: Counter,
     pub(crate) cache_hits: Counter,
     pub(crate) cache_misses: Counter,
     pub(crate) failures: Counter,
@@ -32,7 +33,7 @@ impl Metrics {
         Self {
             messages: metrics::counter!("dgen_messages_total", "server" => server()),
             batch_size: metrics::histogram!("dgen_batch_size", "server" => server()),
-            queue_length: metrics::gauge!("dgen_queue_length", "server" => server()),
+            queue_length: metrics::histogram!("dgen_queue_length", "server" => server()),
             attempts: metrics::counter!("dgen_attempts_total", "server" => server()),
             conflicts: metrics::counter!("dgen_conflicts_total", "server" => server()),
             cache_hits: metrics::counter!("dgen_cache_hits_total", "server" => server()),
@@ -48,13 +49,29 @@ impl Metrics {
         }
     }
 
+    /// A transaction is tried.
+    pub(crate) fn attempt(&self, attempt: Attempt) {
+        self.attempts.increment(1);
+        if attempt.number > 1 {
+            self.conflicts.increment(1);
+        }
+    }
+
     /// A consumer waited so long for a lock of somebody else's.
     pub(crate) fn waited_for_lock(&self, wait: Duration) {
         self.lock_wait_seconds.record(wait.as_secs_f64());
     }
 
-    /// A batch took so long from its first read to the answer of its commit.
-    pub(crate) fn committed(&self, took: Duration) {
+    /// So many messages shared a transaction, which took so long from its first read to the answer
+    /// of its commit, attempts that conflicted included.
+    pub(crate) fn committed(&self, messages: usize, took: Duration) {
+        self.messages.increment(messages as u64);
+        self.batch_size.record(messages as f64);
         self.commit_seconds.record(took.as_secs_f64());
+    }
+
+    /// So many messages were left in a queue that was looked at.
+    pub(crate) fn queue_length(&self, messages: u64) {
+        self.queue_length.record(messages as f64);
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use dgen_backend::Transaction;
-use dgen_codec::{clear_chunks, read_chunks};
+use dgen_codec::clear_chunks;
 
 use crate::{
     Failure,
@@ -51,7 +51,7 @@ async fn break_in(tx: &Transaction, address: &Address) -> Result<Option<Buried>,
     let Some(hold) = tx.get(address.keys.hold()).await? else {
         return Ok(None);
     };
-    let message = read_chunks(tx, &address.keys.locked()).await?;
+    let message = lock::read_message(tx, address).await?;
     let attempts = match Hold::from_bytes(&hold) {
         Ok(Hold::Locked(lock)) => {
             lock::release(tx, address, &lock)?;
@@ -69,7 +69,6 @@ async fn break_in(tx: &Transaction, address: &Address) -> Result<Option<Buried>,
         error: "its lock was broken".to_owned(),
         attempts,
     };
-    let message = message.unwrap_or_default();
     dead_letters::bury(tx, address, &message, death)
         .await
         .map(Some)

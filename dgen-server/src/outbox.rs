@@ -9,11 +9,11 @@ use dgen_codec::{clear_chunks, first_chunk_key, write_chunks};
 use crate::{
     address::Address,
     agenda,
+    calls::Calls,
     effects::Effect,
     keys::Keys,
     memory,
     message::{Envelope, From},
-    registry::Registry,
     remedy::AttemptError,
     reply::{self, Answer, AtReplyKey},
 };
@@ -93,7 +93,7 @@ impl Outbox {
         }
         let mut local = Vec::new();
         for asked in asked {
-            local.extend(asked.write(tx, &address.registry).await?);
+            local.extend(asked.write(tx, &address.calls).await?);
         }
         Ok(local)
     }
@@ -112,11 +112,7 @@ impl Asked {
     }
 
     /// Stores the answer if somebody waits for it elsewhere; returns it if somebody does here.
-    async fn write(
-        self,
-        tx: &Transaction,
-        registry: &Registry,
-    ) -> Result<Option<(From, Answer)>, Error> {
+    async fn write(self, tx: &Transaction, calls: &Calls) -> Result<Option<(From, Answer)>, Error> {
         let Some(bytes) = self.waiting.await? else {
             // The caller gave up, and left nothing behind.
             return Ok(None);
@@ -125,7 +121,7 @@ impl Asked {
             // The first answer counts.
             return Ok(None);
         };
-        if registry.is_waiting_here(&self.from) {
+        if calls.is_waiting_here(&self.from) {
             clear_chunks(tx, &self.key)?;
             agenda::forget_sweep_of_reply(tx, &self.keys, &self.from, until_millis)?;
             return Ok(Some((self.from, self.answer)));

@@ -19,15 +19,15 @@ use crate::{
     attempt::{Attempt, Attempted, Batch},
     batch_size::{BATCH_MAX, BatchSize},
     blame::{Blamed, blame},
-    clock,
+    call, clock,
     control::{Control, Request},
-    decision::{ANSWER_SIZE_MAX_BYTES, Stuck},
+    decision::Stuck,
     error::text,
     handling::shielded,
     hold::{Hold, Lock, Seen, backoff},
     lock::Acquired,
     locked_work::{self, LockedTask},
-    mailbox::{Inbox, Refused, Unit},
+    mailbox::{Done, Inbox, Refused, Unit},
     progress::Progress,
     registry::Registration,
     remedy::{AttemptError, Remedy},
@@ -49,11 +49,13 @@ pub(crate) struct Process<S: Server> {
     registration: Option<Registration>,
     /// At most so many messages in an attempt, for now: fewer after one was too large.
     batch_size: BatchSize,
-    /// The longest answer that is stored, for now: none after one was too much for its transaction.
-    answer_size_max_bytes: usize,
+    /// The message of the queue whose answer was too much for its transaction.
+    unanswerable: Option<[u8; 12]>,
     /// Taken from the mailbox, and waiting.
     units: Vec<Unit<S>>,
     urgent_units: Vec<Unit<S>>,
+    /// Whether there was more in the queue than the last attempt read.
+    has_backlog: bool,
     /// The hold that was seen last.
     seen: Option<Seen>,
     /// Since when the server is locked, as this process sees it.
@@ -94,9 +96,10 @@ impl<S: Server> Process<S> {
             heeded: Request::None,
             registration: Some(registration),
             batch_size: BatchSize::default(),
-            answer_size_max_bytes: ANSWER_SIZE_MAX_BYTES,
+            unanswerable: None,
             units: Vec::new(),
             urgent_units: Vec::new(),
+            has_backlog: false,
             seen: None,
             locked_since: None,
             next_due_millis: None,
@@ -240,13 +243,14 @@ impl<S: Server> Process<S> {
 
     /// Handles priority and info messages, each in a transaction of its own.
     async fn handle_urgent(&mut self) -> Option<StopReason> {
-        while !self.urgent_units.is_empty() {
+        // A stop that is asked for meanwhile leaves the rest to their callers.
+        while !self.urgent_units.is_empty() && self.control.requested() <= Request::Finish {
             let unit = self.urgent_units.remove(0);
             let urgent = urgent::handle(&self.address, self.cached.as_ref(), &unit).await;
             if let Some(cached) = urgent.cached.filter(|_| self.address.options.cache) {
                 self.cached = Some(cached);
             }
-            unit.finish(urgent.done);
+            self.finish(unit, urgent.done);
             if let Some(acquired) = urgent.lock {
                 self.work_locked(acquired);
             }
@@ -264,9 +268,10 @@ impl<S: Server> Process<S> {
                 address: &self.address,
                 cached: self.cached.as_ref(),
                 units: &self.units,
+                has_backlog: self.has_backlog,
                 seen: self.seen,
                 batch_max: self.batch_size.get(),
-                answer_size_max_bytes: self.answer_size_max_bytes,
+                unanswerable: self.unanswerable,
                 progress,
             };
             async move { attempt.run(&tx).await }
@@ -284,16 +289,16 @@ impl<S: Server> Process<S> {
         let address = Arc::clone(&self.address);
         self.meter(&batch, begun);
         self.batch_size.grow();
-        self.answer_size_max_bytes = ANSWER_SIZE_MAX_BYTES;
         self.seen = None;
         self.failures = 0;
+        self.has_backlog = batch.has_backlog;
         self.next_due_millis = batch.agenda.next_millis;
         let (cached, done, lock, stop) = batch.done.committed(&address).await;
         let acquired = lock.and_then(|lock| urgent::acquired(lock, &cached));
         self.cached = Some(cached).filter(|_| address.options.cache);
-        let handled = self.units.drain(..done.len());
-        for (unit, done) in handled.zip(done) {
-            unit.finish(done);
+        let handled: Vec<_> = self.units.drain(..done.len()).collect();
+        for (unit, done) in handled.into_iter().zip(done) {
+            self.finish(unit, done);
         }
         for unit in &mut self.units {
             unit.see(batch.version);
@@ -309,6 +314,14 @@ impl<S: Server> Process<S> {
         }
         let is_all_done = self.units.is_empty() && !batch.has_more;
         is_all_done.then_some(Rest::Idle)
+    }
+
+    /// Tells what became of a unit. A caller that is gone leaves nothing behind.
+    fn finish(&self, unit: Unit<S>, done: Done) {
+        let until_millis = unit.until_millis;
+        if let Some(waiting) = unit.finish(done) {
+            call::abandon(&self.address, waiting, until_millis);
+        }
     }
 
     /// The server is locked, or its first message waits: what came here waits in the queue.
@@ -340,7 +353,11 @@ impl<S: Server> Process<S> {
         tracing::warn!(server = %self.address, failure = text(&stuck.failure), "the queue's first message failed");
         self.address.metrics().failures.increment(1);
         match blame(&self.address, stuck).await {
-            Ok(Blamed::Held(hold)) => Some(self.held(hold)),
+            Ok(Blamed::Held(hold)) => {
+                // It waits from now on, whoever counted.
+                self.seen = None;
+                Some(self.held(hold))
+            }
             Ok(Blamed::Dead(buried)) => {
                 buried.announce(&self.address);
                 None
@@ -374,10 +391,14 @@ impl<S: Server> Process<S> {
         if is_smaller {
             return None;
         }
-        if remedy == Remedy::Fewer && progress.has_stored_answer() && self.answer_size_max_bytes > 0
+        let head = progress.head();
+        if remedy == Remedy::Fewer
+            && progress.has_stored_answer()
+            && progress.handled_units() == 0
+            && let Some((stamp, _)) = head
+            && self.unanswerable.replace(stamp) != Some(stamp)
         {
             // It was alone, and too much with its answer: its caller is told that instead.
-            self.answer_size_max_bytes = 0;
             return None;
         }
         let failure = error.into_failure(&self.address);
@@ -387,7 +408,7 @@ impl<S: Server> Process<S> {
             self.units.remove(0).finish(Err(Refused::NotHandled));
             return None;
         }
-        if is_messages && let Some((stamp, hold)) = progress.into_head() {
+        if is_messages && let Some((stamp, hold)) = head {
             let stuck = Stuck {
                 stamp,
                 hold,
@@ -533,15 +554,17 @@ impl<S: Server> Process<S> {
     fn meter(&mut self, batch: &Batch<S>, begun: Instant) {
         let now = self.address.tenant.env().now();
         let metrics = self.address.metrics();
-        let handled = batch.taken + batch.done.units.len();
+        let units = self.units.iter().zip(&batch.done.units);
+        let units = units.filter(|(_, done)| done.is_ok());
+        let handled = batch.taken + units.map(|(unit, _)| unit.messages()).sum::<usize>();
         if handled > 0 {
-            metrics.messages.increment(handled as u64);
-            metrics.batch_size.record(handled as f64);
-            metrics.committed(now.saturating_duration_since(begun));
+            metrics.committed(handled, now.saturating_duration_since(begun));
+        }
+        if let Some(queue_length) = batch.queue_length {
+            metrics.queue_length(queue_length);
         }
         metrics.timers_fired.increment(batch.agenda.fired as u64);
         metrics.swept.increment(batch.agenda.swept as u64);
-        metrics.queue_length.set(batch.queue_length as f64);
         if let Some(since) = self.locked_since.take() {
             metrics.waited_for_lock(now.saturating_duration_since(since));
         }

@@ -80,9 +80,7 @@ impl Progress {
     }
 
     /// The place of the first message of the queue, if there was one, and its hold.
-    pub(crate) fn into_head(self) -> Option<([u8; 12], Option<Mark>)> {
-        self.head
-            .into_inner()
-            .unwrap_or_else(PoisonError::into_inner)
+    pub(crate) fn head(&self) -> Option<([u8; 12], Option<Mark>)> {
+        *self.head.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,30 +1,24 @@
-//! The servers that this OS process consumes, and the calls that it waits for: so that a message to
-//! a server next door, and the reply to it, need no detour through the store.
+//! The processes of servers in this OS process: so that a message to a server next door needs no
+//! detour through the store.
 
 use std::{
     any::Any,
     collections::HashMap,
     sync::{
-        Arc, Mutex, OnceLock, PoisonError,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
 };
 
 use dgen_backend::Database;
-use tokio::sync::oneshot;
 
-use crate::{
-    Server, address::Address, control::Remote, mailbox::Mailbox, message::From, reply::Answer,
-};
+use crate::{Server, control::Remote, mailbox::Mailbox};
 
 /// One for each opened database.
 #[derive(Default)]
 pub(crate) struct Registry {
-    process: OnceLock<[u8; 16]>,
     /// By the prefix of the server's keys. The values are `Mailbox<S>`.
     mailboxes: Mutex<HashMap<Vec<u8>, Vec<Registered>>>,
-    calls: Mutex<HashMap<u64, oneshot::Sender<Answer>>>,
-    calls_made: AtomicU64,
     processes_made: AtomicU64,
 }
 
@@ -43,34 +37,18 @@ pub(crate) struct Registration {
     number: u64,
 }
 
-/// A call that waits for its reply. Dropping it ends the wait.
-pub(crate) struct WaitingCall {
-    registry: Arc<Registry>,
-    pub(crate) from: From,
-    pub(crate) answer: oneshot::Receiver<Answer>,
-}
-
 impl Registry {
     pub(crate) fn of(db: &Database) -> Arc<Self> {
-        let registry = db.extension::<Self>();
-        registry.process.get_or_init(|| db.env().random());
-        registry
-    }
-
-    /// A random name of this OS process.
-    pub(crate) fn process(&self) -> &[u8; 16] {
-        self.process
-            .get()
-            .expect("a registry is made by `of`, which names the process")
+        db.extension::<Self>()
     }
 
     pub(crate) fn register<S: Server>(
         self: &Arc<Self>,
-        address: &Address,
+        prefix: &[u8],
+        server: String,
         mailbox: Mailbox<S>,
         remote: &Remote,
     ) -> Registration {
-        let prefix = address.keys.prefix();
         let number = self.processes_made.fetch_add(1, Ordering::Relaxed);
         let mut mailboxes = self
             .mailboxes
@@ -82,7 +60,7 @@ impl Registry {
             .push(Registered {
                 number,
                 mailbox: Arc::new(mailbox),
-                server: address.to_string(),
+                server,
                 remote: remote.clone(),
             });
         Registration {
@@ -126,50 +104,6 @@ impl Registry {
             .map(|one| (one.server.clone(), one.remote.clone()))
             .collect()
     }
-
-    /// The name of a new call of this OS process.
-    pub(crate) fn new_call(&self) -> From {
-        From {
-            process: *self.process(),
-            call: self.calls_made.fetch_add(1, Ordering::Relaxed),
-        }
-    }
-
-    /// Waits here for the reply to a call.
-    pub(crate) fn wait_for_call(self: &Arc<Self>, from: From) -> WaitingCall {
-        let (send, answer) = oneshot::channel();
-        self.calls
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(from.call, send);
-        WaitingCall {
-            registry: Arc::clone(self),
-            from,
-            answer,
-        }
-    }
-
-    /// Whether `from` waits in this OS process.
-    pub(crate) fn is_waiting_here(&self, from: &From) -> bool {
-        from.process == *self.process()
-            && self
-                .calls
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .contains_key(&from.call)
-    }
-
-    /// Hands the answer to whoever waits for it here; if nobody does any more, it is dropped.
-    pub(crate) fn answer(&self, from: &From, answer: Answer) {
-        let waiting = self
-            .calls
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .remove(&from.call);
-        if let Some(waiting) = waiting {
-            let _ = waiting.send(answer);
-        }
-    }
 }
 
 impl Registration {
@@ -192,16 +126,5 @@ impl Drop for Registration {
                 mailboxes.remove(&self.prefix);
             }
         }
-    }
-}
-
-impl Drop for WaitingCall {
-    fn drop(&mut self) {
-        let mut calls = self
-            .registry
-            .calls
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        calls.remove(&self.from.call);
     }
 }

@@ -119,7 +119,7 @@ pub trait Server: Clone + Serialize + DeserializeOwned + Send + Sync + 'static {
     ///
     /// If the process dies, another takes the lock over when its lease has ended, and does the work
     /// again: so it may run more than once, and what it does outside is to bear that.
-    /// [`Locked::fence`] helps. A panic is tried again, up to
+    /// [`Locked::fence`] helps. A panicking work is tried
     /// [`max_attempts`](crate::StartOptions::max_attempts) times; then the message is a dead letter.
     /// Default: gives no reply.
     ///

@@ -15,7 +15,9 @@ use crate::{
 /// each finishes what it has taken on, its locked work included. What comes meanwhile waits in the
 /// queues, for the next consumer.
 ///
-/// Call it before the program ends, and the store can be closed behind it.
+/// Call it before the program ends, and the store can be closed behind it. A program that just ends loses
+/// nothing either. Not waited for is the locked work of a priority message that its caller handled, no
+/// process of the server being here.
 ///
 /// # Errors
 /// [`Unfinished`] if locked work takes longer than `deadline`: it is dropped then, its lock is let go,
@@ -39,8 +41,8 @@ pub async fn shutdown(tenant: &Tenant, deadline: Duration) -> Result<(), Unfinis
     for (_, remote) in &remotes {
         remote.request(Request::Finish);
     }
-    let mut servers = Vec::new();
     let mut deadline_over = tenant.env().sleep(deadline);
+    let mut unfinished = Vec::new();
     let mut is_over = false;
     for (name, remote) in remotes {
         if !is_over {
@@ -50,6 +52,10 @@ pub async fn shutdown(tenant: &Tenant, deadline: Duration) -> Result<(), Unfinis
             }
         }
         remote.request(Request::Stop);
+        unfinished.push((name, remote));
+    }
+    let mut servers = Vec::new();
+    for (name, remote) in unfinished {
         if remote.ended().await == StopReason::Requested {
             servers.push(name);
         }

@@ -37,7 +37,10 @@ pub(crate) async fn start<S: Server>(
     }
     let (mailbox, inbox, urgent_inbox) = mailbox();
     let (control, remote) = control();
-    let registration = address.registry.register(address, mailbox, &remote);
+    let registration =
+        address
+            .registry
+            .register(address.keys.prefix(), address.to_string(), mailbox, &remote);
     let number = registration.number();
     let process = Process::new(
         Arc::clone(address),

@@ -31,8 +31,9 @@ impl Timer<'_> {
         Self { key: None }
     }
 
-    /// Gives the timer a key: it takes the place of the receiver's earlier timer of that key, and can
-    /// be [cancelled](crate::Context::cancel).
+    /// Gives the timer a key: it takes the place of the receiver's earlier timer of that key, and can be
+    /// [cancelled](crate::Context::cancel). Of timers that are due in the same millisecond, those with a
+    /// key are sent first, by their keys; the others in the order in which they were set.
     ///
     /// # Errors
     /// A key of more than 1,000 bytes is an error of the handler, as a panic is.

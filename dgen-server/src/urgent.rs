@@ -14,14 +14,15 @@ use crate::{
     address::Address,
     carrying::{CarriedOut, carry_out},
     clock,
-    decision::{ANSWER_SIZE_MAX_BYTES, Work},
+    decision::Work,
     error::text,
     handling::{Trial, shield, shielded},
-    hold::Hold,
+    hold::{Hold, Lock},
     lock::{self, Acquired, Locking},
     locked_work,
     mailbox::{Done, Refused, Unit},
     memory::Memory,
+    message::Envelope,
     remedy::{AttemptError, Remedy},
     state::{self, Cached},
 };
@@ -49,6 +50,8 @@ pub(crate) async fn handle<S: Server>(
     cached: Option<&Arc<Cached<S>>>,
     unit: &Unit<S>,
 ) -> Urgent<S> {
+    let env = address.tenant.env();
+    let begun = env.now();
     let maybe_executed = &AtomicBool::new(false);
     let tried = shielded(address.tenant.transact(|tx| async move {
         maybe_executed.fetch_or(tx.attempt().maybe_executed, Ordering::Relaxed);
@@ -57,6 +60,10 @@ pub(crate) async fn handle<S: Server>(
     let span = tracing::debug_span!("priority attempt", server = %address);
     let failure = match tried.instrument(span).await {
         Ok(Ok(Tried::CarriedOut(carried_out))) => {
+            let took = env.now().saturating_duration_since(begun);
+            if carried_out.units.iter().all(Result::is_ok) {
+                address.metrics().committed(unit.messages(), took);
+            }
             let (cached, mut units, lock, stop) = carried_out.committed(address).await;
             return Urgent {
                 lock: lock.and_then(|lock| acquired(lock, &cached)),
@@ -125,6 +132,7 @@ async fn attempt<S: Server>(
     cached: Option<&Arc<Cached<S>>>,
     unit: &Unit<S>,
 ) -> Result<Tried<S>, AttemptError> {
+    address.metrics().attempt(tx.attempt());
     let keys = &address.keys;
     let read_version = tx.read_version();
     let version = dgen_codec::version(tx, keys.state());
@@ -136,6 +144,11 @@ async fn attempt<S: Server>(
             server: address.to_string(),
         }));
     };
+    if let Some(lock) = worked_on(tx, address, unit).await? {
+        return Ok(Tried::Refused(Failure::Locked {
+            since: clock::from_millis(lock.since),
+        }));
+    }
     let work = Work {
         address,
         items: &[],
@@ -143,7 +156,7 @@ async fn attempt<S: Server>(
         units: std::slice::from_ref(unit),
         is_urgent: true,
         batch_max: 1,
-        answer_size_max_bytes: ANSWER_SIZE_MAX_BYTES,
+        unanswerable: None,
         memory,
         hold: None,
         now_millis,
@@ -164,4 +177,27 @@ async fn attempt<S: Server>(
     }
     let carried_out = carry_out(tx, address, cached, trial.state, decision, read_version).await?;
     Ok(Tried::CarriedOut(Box::new(carried_out)))
+}
+
+/// The lock, if the message that holds it has an id of `unit`'s: then that one takes effect.
+async fn worked_on<S: Server>(
+    tx: &Transaction,
+    address: &Address,
+    unit: &Unit<S>,
+) -> Result<Option<Lock>, AttemptError> {
+    if unit.ids().next().is_none() {
+        return Ok(None);
+    }
+    let Some(hold) = tx.get(address.keys.hold()).await? else {
+        return Ok(None);
+    };
+    let Hold::Locked(lock) = Hold::from_bytes(&hold)? else {
+        return Ok(None);
+    };
+    let message = lock::read_message(tx, address).await?;
+    let envelope = Envelope::from_bytes(&message).ok();
+    let id = envelope.and_then(|envelope| envelope.id);
+    Ok(id
+        .filter(|locked| unit.ids().any(|id| id == *locked))
+        .map(|_| lock))
 }

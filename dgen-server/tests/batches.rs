@@ -266,7 +266,7 @@ impl Server for Bulky {
     type Args = ();
     type InitError = Never;
     type Call = bool;
-    type Cast = Never;
+    type Cast = usize;
     type Info = Never;
 
     fn init((): ()) -> Result<Self, Never> {
@@ -281,8 +281,8 @@ impl Server for Bulky {
         Reply::ok(&"y".repeat(7_900_000))
     }
 
-    fn handle_cast(&mut self, cast: Never, _cx: &mut Context<Self>) {
-        match cast {}
+    fn handle_cast(&mut self, size_bytes: usize, _cx: &mut Context<Self>) {
+        self.text = "x".repeat(size_bytes);
     }
 }
 
@@ -305,6 +305,23 @@ async fn a_reply_too_large_for_its_transaction_is_an_error_for_its_caller() {
         "{error:?}"
     );
     assert_eq!(bulky.call::<usize, Never>(false).await.unwrap(), 0);
+}
+
+/// SPEC S9, S12: a message that is too much for any transaction becomes a dead letter, and the answers
+/// of those behind it are not refused for it.
+#[tokio::test]
+async fn a_message_that_is_too_much_spoils_no_answer_behind_it() {
+    let here = tenant(dgen_local::in_memory().unwrap());
+    let there = elsewhere(&here);
+    let client = Handle::<Bulky>::client(&there, ());
+    client.cast(7).await.unwrap();
+    client.cast(11_000_000).id("too much").await.unwrap();
+    let call = client.call::<usize, Never>(false).into_future();
+    let start = Handle::<Bulky>::start(&here, (), ());
+    let (answer, bulky) = futures_util::future::join(call, start).await;
+    assert_eq!(answer.unwrap(), 7);
+    let letters = bulky.unwrap().dead_letters().await.unwrap();
+    assert_eq!(letters[0].message, "11000000");
 }
 
 /// SPEC C4, S12: a state that lost its version is an error, and is not overwritten.

@@ -12,7 +12,7 @@ use std::{
     time::Duration,
 };
 
-use dgen_server::{Context, Handle, Never, Reply, Server, Tenant};
+use dgen_server::{Context, Handle, Never, Reply, Server, StartOptions, Tenant};
 use elsewhere::elsewhere;
 use futures_util::future::join_all;
 use serde::{Deserialize, Serialize};
@@ -82,13 +82,23 @@ impl Server for Turnstile {
 
 type TurnstileHandle = Handle<Turnstile>;
 
+/// Nobody polls: whoever is not woken waits for ever.
+fn options() -> StartOptions {
+    StartOptions::default().poll_interval(Duration::from_secs(1_000_000))
+}
+
 async fn start(tenant: &Tenant) -> TurnstileHandle {
-    TurnstileHandle::start(tenant, "demo", ()).await.unwrap()
+    let started = TurnstileHandle::start_with(tenant, "demo", (), options());
+    started.await.unwrap()
+}
+
+fn client(tenant: &Tenant) -> TurnstileHandle {
+    TurnstileHandle::client_with(tenant, "demo", options())
 }
 
 /// Sends message `number` of `caller`: every third is a cast.
 async fn pass(turnstile: &TurnstileHandle, caller: u32, number: u32) {
-    if number % 3 == 0 {
+    if number.is_multiple_of(3) {
         turnstile.cast(Pass { caller, number }).await.unwrap();
         return;
     }
@@ -167,7 +177,7 @@ on_each_store! {
     async fn callers_elsewhere_are_served_by_four_processes(store: Store) {
         let consumers: Vec<_> = (0..4).map(|_| elsewhere(&store.tenant)).collect();
         let consumers = join_all(consumers.iter().map(start)).await;
-        let clients = [0; 4].map(|_| TurnstileHandle::client(&elsewhere(&store.tenant), "demo"));
+        let clients = [0; 4].map(|_| client(&elsewhere(&store.tenant)));
         check_none_starved(&pass_all(&clients).await);
         check(&consumers[0]).await;
     }
@@ -176,8 +186,7 @@ on_each_store! {
     /// happens twice, and no caller notices.
     async fn consumers_that_come_and_go_lose_nothing(store: Store) {
         let tenants = [&store.tenant, &elsewhere(&store.tenant), &elsewhere(&store.tenant)];
-        let clients: Vec<_> =
-            tenants.iter().map(|tenant| TurnstileHandle::client(tenant, "demo")).collect();
+        let clients: Vec<_> = tenants.iter().map(|tenant| client(tenant)).collect();
         let is_over = Cell::new(false);
         let comings = Cell::new(0);
         let come_and_go = join_all(tenants.iter().map(|tenant| {
@@ -202,5 +211,41 @@ on_each_store! {
         println!("{} consumers came and went", comings.get());
         assert!(comings.get() > 10);
         check(&start(&store.tenant).await).await;
+    }
+
+    /// SPEC S3, S2: one caller sends inline here and through the queue from elsewhere, in turn, while
+    /// others push from elsewhere: its messages take effect in its order.
+    async fn inline_and_queued_messages_keep_their_callers_order(store: Store) {
+        let here = start(&store.tenant).await;
+        let there = client(&elsewhere(&store.tenant));
+        let is_over = Cell::new(false);
+        let own = async {
+            for number in 1..=200 {
+                // Calls and casts, here and there: each kind after each other.
+                let turnstile = if number / 2 % 2 == 0 { &here } else { &there };
+                pass(turnstile, 0, number).await;
+            }
+            is_over.set(true);
+        };
+        let others = join_all((1..5).map(|caller| {
+            let (there, is_over) = (&there, &is_over);
+            async move {
+                let mut number = 0;
+                while !is_over.get() {
+                    number += 3;
+                    let casts = (number - 2..=number).map(|number| Pass { caller, number });
+                    there.cast_all(casts.collect()).await.unwrap();
+                    // A push to a store in memory waits for nothing.
+                    tokio::task::yield_now().await;
+                }
+                number
+            }
+        }));
+        let ((), others) = tokio::join!(own, others);
+        let read = here.call::<Turnstile, Never>(TurnstileCall::Read).await.unwrap();
+        assert_eq!(read.out_of_order, []);
+        let last: Vec<_> = [200].into_iter().chain(others).collect();
+        assert_eq!(read.by_caller.into_values().collect::<Vec<_>>(), last);
+        assert_eq!(read.total, last.iter().sum());
     }
 }

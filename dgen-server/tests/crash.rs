@@ -2,6 +2,7 @@
 //! is never lost and takes effect once, whatever the step.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by it")]
+#![expect(clippy::large_futures, reason = "a story is long")]
 
 #[path = "support/ledger.rs"]
 mod ledger;

@@ -27,7 +27,7 @@ fn faulty(base: &Database, seed: u64, rates: Rates) -> Tenant {
 fn impatient() -> Database {
     let clock = dgen_testkit::MockClock::new(0).auto_advance_max(Duration::from_secs(4));
     let options = dgen_local::Options::default().env(clock.env());
-    options.in_memory().unwrap()
+    options.in_memory().expect("memory can be had")
 }
 
 /// How calls ended.

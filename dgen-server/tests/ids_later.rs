@@ -4,10 +4,10 @@ mod support;
 
 use std::time::Duration;
 
-use dgen_server::{CallError, Never};
+use dgen_server::{CallError, CastError, Failure, Never};
 use futures_util::future::{join, join_all};
 use support::{
-    desk::{DeskCall, DeskHandle, Step, act, desk, desk_with, runs},
+    desk::{DeskCall, DeskCast, DeskHandle, Step, act, desk, desk_with, runs},
     mocked::{Mocked, on_each_mocked_store, until, woken_only},
 };
 
@@ -89,5 +89,31 @@ on_each_mocked_store! {
         assert_eq!(runs(), 1);
         let notes = support::desk::texts(&here, &store.tenant).await;
         assert_eq!(notes, ["note"]);
+    }
+    /// SPEC T3, S5: a priority message with the id of the one that is worked on under the lock takes no
+    /// effect beside it.
+    async fn a_priority_message_is_refused_while_its_id_is_worked_on(store: Mocked) {
+        let options = woken_only().lock_lease(Duration::from_secs(3_600));
+        let here = desk_with(&store.tenant, "desk", options).await;
+        let steps = vec![Step::Lock { seconds: 3 }, Step::Note("note".to_owned())];
+        let call = here.call::<u32, Never>(DeskCall::Do(steps)).id("id");
+        let note = |id: &str| {
+            let note = DeskCast::Note("priority".to_owned());
+            here.cast(note).id(id).priority().into_future()
+        };
+        let (answer, ()) = join(call.into_future(), async {
+            until("it works", async || here.status().await.unwrap().hold.is_some()).await;
+            let refused = note("id").await;
+            assert!(
+                matches!(refused, Err(CastError::Failed(Failure::Locked { .. }))),
+                "{refused:?}"
+            );
+            note("another").await.unwrap();
+            store.advance(Duration::from_secs(3)).await;
+        })
+        .await;
+        assert_eq!(answer.unwrap(), 1);
+        let notes = support::desk::texts(&here, &store.tenant).await;
+        assert!(notes.contains(&"note".to_owned()), "{notes:?}");
     }
 }

@@ -1,23 +1,18 @@
 //! A child process is killed at random moments under load; every increment that it acknowledged is
 //! there afterwards, once.
-//!
-//! The child is this very test program, told by an environment variable what to do.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by it")]
 
-use std::{
-    collections::BTreeMap,
-    env,
-    io::{BufRead, BufReader, Write},
-    path::Path,
-    process::{Child, Command, Stdio},
-};
+#[path = "support/victim.rs"]
+mod victim;
+
+use std::{collections::BTreeMap, path::Path};
 
 use dgen_server::{Context, Handle, Never, Reply, Server};
 use futures_util::future::join_all;
 use serde::{Deserialize, Serialize};
+use victim::{Acknowledged, acknowledge, amounts, kill_after};
 
-const FOLDER: &str = "DGEN_KILL_FOLDER";
 const KILLS: usize = 100;
 const CALLERS: u32 = 8;
 
@@ -66,7 +61,7 @@ impl Server for Tally {
 /// Not a test of its own: what the killed process does. Each acknowledged increment is a line.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn child() {
-    let Some(folder) = env::var_os(FOLDER) else {
+    let Some(folder) = victim::folder() else {
         return;
     };
     let tenant = dgen_server::open(&folder).unwrap();
@@ -77,9 +72,7 @@ async fn child() {
             loop {
                 let call = tally.call::<u64, Never>(TallyCall::Increment { caller });
                 let count = call.await.unwrap();
-                let mut out = std::io::stdout().lock();
-                writeln!(out, "ack {caller} {count}").unwrap();
-                out.flush().unwrap();
+                acknowledge(caller, count);
             }
         }
     }))
@@ -90,15 +83,8 @@ async fn child() {
 #[test]
 fn sigkill_loses_and_repeats_nothing() {
     let folder = tempfile::tempdir().unwrap();
-    let mut acknowledged: BTreeMap<u32, u64> = BTreeMap::new();
-    let mut random = u64::from(std::process::id());
-    for kill in 0..KILLS {
-        // A different number of answers before each kill: the kill falls anywhere in the next
-        // commits.
-        random = random
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1_442_695_040_888_963_407);
-        let answers = (random >> 33) % 60;
+    let mut acknowledged = Acknowledged::new();
+    for (kill, answers) in amounts(60).take(KILLS).enumerate() {
         kill_after(answers, folder.path(), &mut acknowledged);
         let tally = read(folder.path());
         assert_eq!(
@@ -121,39 +107,6 @@ fn sigkill_loses_and_repeats_nothing() {
         total > KILLS as u64,
         "the children worked: {total} increments"
     );
-}
-
-/// Starts a child, lets it acknowledge `answers` increments, kills it, and adds all that it
-/// acknowledged.
-fn kill_after(answers: u64, folder: &Path, acknowledged: &mut BTreeMap<u32, u64>) {
-    let mut child = start_child(folder);
-    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-    let mut seen = 0;
-    let mut is_killed = false;
-    while let Some(Ok(line)) = lines.next() {
-        // The test harness may have put something of its own before it.
-        if let Some((_, ack)) = line.split_once("ack ") {
-            let (caller, count) = ack.split_once(' ').unwrap();
-            acknowledged.insert(caller.parse().unwrap(), count.parse().unwrap());
-            seen += 1;
-        }
-        if seen >= answers && !is_killed && seen > 0 {
-            child.kill().unwrap();
-            is_killed = true;
-        }
-    }
-    assert!(is_killed, "the child ended by itself: {:?}", child.wait());
-    child.wait().unwrap();
-}
-
-fn start_child(folder: &Path) -> Child {
-    Command::new(env::current_exe().unwrap())
-        .args(["--exact", "child", "--nocapture"])
-        .env(FOLDER, folder)
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap()
 }
 
 /// The state, read in this process.

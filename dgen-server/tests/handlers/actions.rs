@@ -1,5 +1,7 @@
 //! Actions: what runs after the commit.
 
+use std::{future::poll_fn, pin::pin, task::Poll};
+
 use dgen_server::CallError;
 use dgen_testkit::faults::Rates;
 use futures_util::future::join_all;
@@ -92,6 +94,27 @@ on_each_store! {
         let (answer, _consumer) = futures_util::future::join(call, consumer).await;
         assert_eq!(answer.unwrap(), 1);
         assert_eq!(world.probe.notes(), ["stored 1", "queued 1", "called 1"]);
+    }
+
+    /// SPEC S6: the caller of locked work, or of a call that defers its reply, gets its answer after
+    /// the actions of who gives it, however slowly the caller goes: no look into the store is faster.
+    async fn a_slow_caller_is_answered_after_the_actions(world: World) {
+        let actor = world.start("a").await;
+        call(&actor, []).await.unwrap();
+        let answering = [Step::Defer, Step::Answer(7), Step::Forget, act("acted")];
+        for script in [vec![lock([add(7), act("acted")])], answering.to_vec()] {
+            let before = world.actors_keys().await;
+            let mut calling = pin!(call(&actor, script).into_future());
+            // It is sent, and its caller does nothing more for now.
+            let polled = poll_fn(|cx| Poll::Ready(calling.as_mut().poll(cx))).await;
+            assert!(polled.is_pending());
+            world.probe.noted("acted 7").await;
+            until(async || status(&actor).await.hold.is_none()).await;
+            let is_in_store = world.actors_keys().await != before;
+            assert!(!is_in_store, "the answer is in the store");
+            assert_eq!(calling.await.unwrap(), 7);
+        }
+        assert_eq!(world.probe.notes(), ["acted 7", "acted 7"]);
     }
 
     /// SPEC S6

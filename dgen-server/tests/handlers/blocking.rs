@@ -86,7 +86,7 @@ on_two_threads! {
             // The caller looks again and again.
             for _ in 0..5 {
                 world.clock.advance(poll);
-                settle().await;
+                world.settle().await;
             }
             let answer = [Step::Answer(7), Step::Forget, Step::ActAndWait("gate".to_owned())];
             cast(&world.client_elsewhere("a"), answer).await.unwrap();
@@ -95,7 +95,7 @@ on_two_threads! {
             for _ in 0..50 {
                 world.clock.until_sleepers(1).await;
                 world.clock.advance(poll);
-                settle().await;
+                world.settle().await;
             }
             world.probe.open("gate");
         };

@@ -60,7 +60,7 @@ on_each_store! {
             call(&there, [add(100)]).id("id").into_future(),
         );
         let reply = async {
-            settle().await;
+            world.settle().await;
             queued(&actor, 0).await;
             call(&actor, [Step::Answer(7), Step::Forget]).await.unwrap();
         };

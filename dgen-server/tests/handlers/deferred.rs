@@ -1,9 +1,9 @@
 //! Replies that come later than the handler returns.
 
-use std::time::Duration;
+use std::{pin::pin, time::Duration};
 
 use dgen_server::{CallError, Failure, Handle};
-use futures_util::future::join;
+use futures_util::future::{join, select};
 
 use crate::{script::*, world::*};
 
@@ -29,7 +29,7 @@ on_each_store! {
     async fn an_inline_call_is_answered_later(world: World) {
         let actor = world.start("a").await;
         let reply = async {
-            settle().await;
+            world.settle().await;
             cast(&actor, [Step::Answer(7), add(1)]).await.unwrap();
         };
         assert_eq!(deferred(&world, &actor, reply).await.unwrap(), 7);
@@ -41,7 +41,7 @@ on_each_store! {
         let actor = world.start("a").await;
         let caller = world.client_elsewhere("a");
         let reply = async {
-            settle().await;
+            world.settle().await;
             cast(&actor, [Step::Answer(7)]).await.unwrap();
         };
         assert_eq!(deferred(&world, &caller, reply).await.unwrap(), 7);
@@ -129,7 +129,7 @@ on_each_store! {
             let give_up = async {
                 world.probe.noted_times("deferred 1", number + 1).await;
                 // The caller waits at its reply key by then, and not for the handler.
-                settle().await;
+                world.settle().await;
                 world.pass_time_until(async || world.probe.count("given up") > number).await;
             };
             let waiting = async {
@@ -143,6 +143,20 @@ on_each_store! {
             until(async || world.actors_keys().await == before).await;
         }
         assert_eq!(actor.dead_letters().await.unwrap(), []);
+    }
+
+    /// SPEC S4: a caller that goes while its call is committed leaves nothing behind either.
+    async fn a_caller_that_goes_during_the_commit_leaves_nothing(world: World) {
+        let actor = world.start("a").await;
+        call(&actor, [add(1)]).await.unwrap();
+        let before = world.actors_keys().await;
+        for round in 1..=20 {
+            let waiting = call(&actor, [Step::Defer, note("handled")]).into_future();
+            let handled = pin!(until(async || world.probe.count("handled") >= round));
+            drop(select(waiting, handled).await);
+            call(&actor, [Step::Forget]).await.unwrap();
+            until(async || world.actors_keys().await == before).await;
+        }
     }
 
     /// SPEC S6: the first answer counts, whether the second comes with it or later.

@@ -136,12 +136,12 @@ on_each_store! {
             let is_renewed = async || takeovers_and_renewals(&world).await.1 >= renewals;
             world.clock.advance(third);
             // The holder may not have begun to wait when the clock moved: then once more.
-            if !holds_soon(is_renewed).await {
+            if !world.settles_into(is_renewed).await {
                 world.clock.advance(third);
                 until(is_renewed).await;
             }
         }
-        settle().await;
+        world.settle().await;
         assert_eq!(takeovers_and_renewals(&world).await.0, 0);
         world.probe.open("gate");
         assert_eq!(call(&other, []).timeout(PATIENT).await.unwrap(), 10);

@@ -48,7 +48,7 @@ on_each_store! {
             assert!(matches!(answer, Err(CallError::Failed(Failure::Killed))), "{answer:?}");
         }
         assert_eq!(actor.stopped().await, StopReason::Killed);
-        settle().await;
+        world.settle().await;
         assert_eq!(world.keys().await, others);
     }
 
@@ -109,13 +109,13 @@ on_each_store! {
         client.kill().await.unwrap();
         world.probe.open("gate");
         world.probe.noted("dropped").await;
-        settle().await;
+        world.settle().await;
         assert_eq!(world.actors_keys().await, [[0; 0]; 0]);
         assert_eq!(world.client("b").queue_len().await.unwrap(), 0);
         let again = world.start("a").await;
         for _ in 0..40 {
             world.clock.advance(LEASE);
-            settle().await;
+            world.settle().await;
         }
         assert_eq!(call(&again, []).timeout(PATIENT).await.unwrap(), 0);
         assert_eq!(world.probe.count("acted 10"), 0);

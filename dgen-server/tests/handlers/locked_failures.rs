@@ -66,7 +66,7 @@ on_each_store! {
             if let Some(HeldBy::Lock { failures, error: Some(error), .. }) = status(&actor).await.hold {
                 break (failures, error);
             }
-            settle().await;
+            world.settle().await;
         };
         assert_eq!(failures, 1);
         assert!(error.contains("boom"), "{error}");

@@ -96,7 +96,7 @@ on_each_store! {
         world.probe.noted("at gate").await;
         for waiting in [world.start("a").await, world.start_elsewhere("a").await] {
             cast(&waiting, [log("waited")]).await.unwrap();
-            settle().await;
+            world.settle().await;
             assert_eq!(state(&waiting).await.log, [""; 0]);
         }
         assert_eq!(status(&holder).await.queue_len, 2);
@@ -192,7 +192,7 @@ on_each_store! {
         let open = async {
             world.probe.noted("at gate").await;
             cast(&actor, [add(1)]).await.unwrap();
-            settle().await;
+            world.settle().await;
             assert_eq!(status(&actor).await.queue_len, 1);
             world.probe.open("gate");
         };

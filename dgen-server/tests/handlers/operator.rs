@@ -58,7 +58,7 @@ on_each_store! {
 
         world.probe.open("gate");
         world.probe.noted("worked").await;
-        settle().await;
+        world.settle().await;
         assert_eq!(call(&actor, [add(1)]).await.unwrap(), 4);
         assert_eq!(world.probe.count("acted 11"), 0);
         assert_eq!(world.client("b").queue_len().await.unwrap(), 0);

@@ -60,7 +60,7 @@ on_each_store! {
         let stopping = async {
             world.probe.noted("at gate").await;
             let next = world.start_elsewhere("a").await;
-            settle().await;
+            world.settle().await;
             let before = world.clock.elapsed();
             actor.stop().await;
             assert_eq!(actor.stopped().await, StopReason::Requested);
@@ -133,7 +133,7 @@ on_each_store! {
         };
         let open = async {
             world.probe.noted("behind").await;
-            settle().await;
+            world.settle().await;
             assert_eq!(world.probe.notes(), ["at gate", "behind"]);
             world.probe.open("gate");
         };

@@ -56,7 +56,7 @@ on_each_store! {
         );
         let reply = async {
             world.probe.noted("kept").await;
-            settle().await;
+            world.settle().await;
             queued(&actor, 0).await;
             call(&other, [Step::Answer(7), Step::Forget]).await.unwrap();
         };

@@ -170,7 +170,7 @@ async fn pass(world: &World, duration: Duration) {
     let until = world.clock.elapsed() + duration;
     while world.clock.elapsed() < until {
         world.clock.advance(Duration::from_secs(5));
-        settle().await;
+        world.settle().await;
     }
 }
 

@@ -126,15 +126,39 @@ impl World {
     pub(crate) async fn pass_time_until(&self, mut holds: impl AsyncFnMut() -> bool) {
         while !holds().await {
             self.clock.advance(LEASE / 50);
-            settle().await;
+            self.settle().await;
         }
+    }
+
+    /// Lets others run for so long that they would have done what they can: also what waits for a
+    /// commit, since this waits for one itself. So the clock does not run ahead of a slow disk.
+    pub(crate) async fn settle(&self) {
+        for _ in 0..2 {
+            for _ in 0..50 {
+                tokio::task::yield_now().await;
+            }
+            let tx = self.tenant.database().begin().unwrap();
+            tx.add(b"settled", 1).unwrap();
+            tx.commit().await.unwrap();
+        }
+    }
+
+    /// Whether that comes about while others do what they can.
+    pub(crate) async fn settles_into(&self, mut holds: impl AsyncFnMut() -> bool) -> bool {
+        for _ in 0..10 {
+            if holds().await {
+                return true;
+            }
+            self.settle().await;
+        }
+        false
     }
 
     /// Lets others run, and what they commit reach the store, for so long that they would have done what
     /// they can.
     pub(crate) async fn settle_commits(&self) {
         for _ in 0..10 {
-            settle().await;
+            self.settle().await;
             // Behind all that is being committed, and in nobody's tenant.
             let db = self.tenant.database();
             let settled = db.transact(async |tx| tx.set(b"settled", b""));
@@ -232,24 +256,6 @@ pub(crate) async fn queued(actor: &Handle<Actor>, count: u64) {
 /// Waits until `holds`, letting others run.
 pub(crate) async fn until(mut holds: impl AsyncFnMut() -> bool) {
     while !holds().await {
-        tokio::task::yield_now().await;
-    }
-}
-
-/// Whether that comes about while others run for a while.
-pub(crate) async fn holds_soon(mut holds: impl AsyncFnMut() -> bool) -> bool {
-    for _ in 0..2_000 {
-        if holds().await {
-            return true;
-        }
-        tokio::task::yield_now().await;
-    }
-    false
-}
-
-/// Lets others run for so long that they would have done what they can.
-pub(crate) async fn settle() {
-    for _ in 0..100 {
         tokio::task::yield_now().await;
     }
 }
