@@ -2,9 +2,9 @@
 
 mod support;
 
-use std::{process::Command, time::Duration};
+use std::process::Command;
 
-use support::{Running, any_moment, example, output};
+use support::{Running, example, output};
 
 const KILLS: u32 = 24;
 
@@ -26,7 +26,7 @@ fn no_cent_is_lost_however_the_bank_is_killed() {
         if kill % 2 == 0 {
             assert_eq!(bank.wait_for("found"), "found 16000 cents");
         }
-        any_moment(Duration::from_millis(150));
+        bank.wait_for_some_writes(folder.path(), 40);
         assert!(bank.kill(), "the bank has ended by itself");
     }
     let text = output(&mut bank(&folder, "1"));

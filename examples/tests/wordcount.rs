@@ -8,10 +8,9 @@ use std::{
     fs::{self, File},
     path::Path,
     process::{Command, Stdio},
-    time::Duration,
 };
 
-use support::{Running, any_moment, example, output};
+use support::{Running, example, output};
 
 const KILLS: u32 = 24;
 
@@ -34,8 +33,8 @@ fn words_are_counted_exactly_however_the_count_is_killed() {
         while kills < KILLS {
             // Small parts, so that there is a transaction to kill whenever it is.
             let mut program = wordcount(&file, &store, "100");
-            let running = Running::start(program.stderr(Stdio::null()));
-            any_moment(Duration::from_millis(300));
+            let mut running = Running::start(program.stderr(Stdio::null()));
+            running.wait_for_some_writes(&store, 60);
             if !running.kill() {
                 break; // it came to its end: once more, in a new store
             }

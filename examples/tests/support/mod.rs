@@ -9,7 +9,8 @@ use std::{
     io::{BufRead, BufReader, Lines},
     path::{Path, PathBuf},
     process::{Child, ChildStdout, Command, Stdio},
-    time::Duration,
+    thread,
+    time::SystemTime,
 };
 
 /// The example of this name. `cargo test` builds it, but `cargo test --test ..` does not.
@@ -61,6 +62,23 @@ impl Running {
         line.unwrap_or_else(|| panic!("the program has ended without {text:?}"))
     }
 
+    /// Waits until it has written to its store a random number of times, fewer than `max`, and a little
+    /// longer; or until it has ended.
+    pub(crate) fn wait_for_some_writes(&mut self, store: &Path, max: u64) {
+        let (mut writes, mut last) = (random_below(max), None);
+        while writes > 0 && self.program.try_wait().unwrap().is_none() {
+            let now = last_write(store);
+            if now != last {
+                (writes, last) = (writes - 1, now);
+            }
+            thread::yield_now();
+        }
+        // Also in the middle of what follows a write.
+        for _ in 0..random_below(1_000) {
+            thread::yield_now();
+        }
+    }
+
     /// Kills it with SIGKILL, which it can't see coming. Returns whether it was alive.
     pub(crate) fn kill(mut self) -> bool {
         let is_alive = self.program.try_wait().unwrap().is_none();
@@ -90,10 +108,13 @@ impl Drop for Running {
     }
 }
 
-/// Lets a random time go by, of at most `max`: to kill a program at any moment of its work. No test
-/// waits for a result with it.
-#[expect(clippy::disallowed_methods, reason = "the moment of a kill is any")]
-pub(crate) fn any_moment(max: Duration) {
-    let share = RandomState::new().hash_one(0) % 1_000;
-    std::thread::sleep(max * share as u32 / 1_000);
+/// When a file of the store was written last.
+fn last_write(store: &Path) -> Option<SystemTime> {
+    let files = store.read_dir().ok()?.filter_map(Result::ok);
+    let times = files.filter_map(|file| file.metadata().ok()?.modified().ok());
+    times.max()
+}
+
+fn random_below(end: u64) -> u64 {
+    RandomState::new().hash_one(0) % end
 }
