@@ -421,7 +421,13 @@ impl Inner {
     }
 
     fn try_mutate(&self, mutation: Mutation<'_>) -> Result<(), Error> {
-        let size_bytes = self.count(check_mutation(&mutation)?);
+        let size_bytes = check_mutation(&mutation)?;
+        if let Mutation::ClearRange(range) = mutation
+            && range.is_empty()
+        {
+            return Ok(());
+        }
+        let size_bytes = self.count(size_bytes);
         if size_bytes > TRANSACTION_SIZE_MAX_BYTES {
             return Err(Error::TransactionTooLarge { size_bytes });
         }
