@@ -5,13 +5,12 @@ use std::{
 };
 
 use dgen_backend::{KeyRange, Tenant, directory::DirectoryError};
-use tokio::runtime::{self, Runtime};
+use tokio::runtime::Builder;
 
 /// A directory at the top, which holds those of the examples. Dropped, it is removed.
 pub(crate) struct Cluster {
     file: OsString,
     directory: String,
-    runtime: Runtime,
     tenant: OnceLock<Tenant>,
 }
 
@@ -22,10 +21,6 @@ impl Cluster {
             file: file
                 .expect("DGEN_CLUSTER_FILE names a cluster; `cargo xtask fdb-test` starts one"),
             directory: format!("dgen-examples-test-{:016x}", super::random_below(u64::MAX)),
-            runtime: runtime::Builder::new_current_thread()
-                .enable_all()
-                .build()
-                .unwrap(),
             tenant: OnceLock::new(),
         }
     }
@@ -42,7 +37,7 @@ impl Cluster {
         let tenant = self.tenant(path);
         let markers = KeyRange::subspace(&tenant.subspace().subspace(&0));
         let reading = tenant.transact(async |tx| tx.collect_range(markers.clone()).await);
-        let rows = self.block_on(reading).unwrap().into_iter();
+        let rows = block_on(reading).unwrap().into_iter();
         rows.flat_map(|row| [row.key, row.value].concat()).collect()
     }
 
@@ -51,15 +46,7 @@ impl Cluster {
         self.tenant.get_or_init(|| {
             let options = dgen_fdb::Options::default().cluster_file(&self.file);
             let directory = [&*self.directory, path.to_str().unwrap()];
-            self.block_on(options.open(directory)).unwrap()
-        })
-    }
-
-    /// On a thread of its own, since a test may be async itself.
-    fn block_on<T: Send>(&self, work: impl Future<Output = T> + Send) -> T {
-        thread::scope(|scope| {
-            let working = scope.spawn(|| self.runtime.block_on(work));
-            working.join().unwrap()
+            block_on(options.open(directory)).unwrap()
         })
     }
 }
@@ -70,7 +57,18 @@ impl Drop for Cluster {
         let Ok(db) = options.database() else { return };
         let path = (&*self.directory).into();
         let removing = db.transact(async |tx| db.directories().remove(&tx, &path).await);
-        let removed: Result<(), DirectoryError> = self.block_on(removing);
+        let removed: Result<(), DirectoryError> = block_on(removing);
         drop(removed); // a test that failed early has made none
     }
+}
+
+/// On a thread of its own, since a test may be async itself.
+fn block_on<T: Send>(work: impl Future<Output = T> + Send) -> T {
+    thread::scope(|scope| {
+        let working = scope.spawn(|| {
+            let runtime = Builder::new_current_thread().enable_all().build();
+            runtime.unwrap().block_on(work)
+        });
+        working.join().unwrap()
+    })
 }
