@@ -18,7 +18,7 @@ use crate::{
 const AUTO_ADVANCE_MAX: Duration = Duration::from_secs(1);
 
 /// A test that takes longer than this hangs.
-const HANGS_AFTER: Duration = Duration::from_secs(20);
+const HANGS_AFTER: Duration = Duration::from_secs(120);
 
 /// The lease that consumers have by default.
 pub(crate) const LEASE: Duration = Duration::from_secs(5);
