@@ -258,7 +258,10 @@ mod tests {
         let written = db.transact(async |tx| {
             let a = tx.get(b"a").await?;
             let b = tx.get(b"b").await?;
-            tx.set(b"b", &[a.unwrap_or_default(), b.unwrap_or_default()].concat())
+            tx.set(
+                b"b",
+                &[a.unwrap_or_default(), b.unwrap_or_default()].concat(),
+            )
         });
         assert!(written.await.is_ok());
         let _read = db.transact(async |tx| tx.get(b"a").await).await;
