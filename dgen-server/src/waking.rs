@@ -32,6 +32,8 @@ pub(crate) enum Watched {
     Queue,
     /// The hold: the next change.
     Hold,
+    /// A reply key: the answer.
+    Reply,
 }
 
 impl Waking {
