@@ -12,7 +12,7 @@
 
 use std::sync::Arc;
 
-use dgen_backend::Transaction;
+use dgen_backend::{Transaction, tuple::Versionstamp};
 use dgen_queue::{Head, Item, Limits};
 
 use crate::{
@@ -27,7 +27,7 @@ use crate::{
     hold::{Hold, Lock, Seen},
     lock::{self, Acquired, TakenOver},
     mailbox::Unit,
-    memory::Memory,
+    memory::{self, Memory},
     progress::Progress,
     remedy::AttemptError,
     state::{self, Cached},
@@ -105,15 +105,16 @@ impl<S: Server> Attempt<'_, S> {
         // Asked for together.
         let read_version = tx.read_version();
         let hold = tx.get(keys.hold());
-        let version = dgen_codec::version(tx, keys.state());
+        let state = state::Asked::new(tx, address, self.cached);
         let head = keys.queue().head(tx, Limits::items(self.batch_max));
         let first_due = agenda::first(tx, keys);
         let length = self.has_backlog.then(|| keys.queue().len(tx));
+        let units = self.units.iter().take(self.batch_max);
+        let ids_of_units = memory::Asked::new(tx, keys, units.flat_map(Unit::ids));
 
         let read_version = read_version.await?;
         let hold = hold.await?.map(|bytes| Hold::from_bytes(&bytes));
         let hold = hold.transpose()?;
-        let version = version.await?;
         let mut head = head.await?;
         let first_due_millis = first_due.due_millis(keys).await?;
         let waiting = match length {
@@ -134,7 +135,7 @@ impl<S: Server> Attempt<'_, S> {
             }
             return Ok(Attempted::Held(hold.clone()));
         }
-        let Some(cached) = state::current(tx, address, self.cached, version).await? else {
+        let Some(cached) = state.current(tx, address).await? else {
             return Ok(Attempted::Killed);
         };
         if let Some(hold) = &hold
@@ -148,7 +149,7 @@ impl<S: Server> Attempt<'_, S> {
 
         let wall_clock = env.wall_clock();
         let now_millis = clock::to_millis(wall_clock);
-        let agenda = match first_due_millis {
+        let mut agenda = match first_due_millis {
             Some(due_millis) if due_millis <= now_millis => {
                 let rows_max = self.agenda_rows_max(!head.items().is_empty());
                 agenda::work_off(tx, keys, wall_clock, rows_max).await?
@@ -158,8 +159,7 @@ impl<S: Server> Attempt<'_, S> {
 
         let items: Vec<_> = head.items().iter().map(QueuedMessage::new).collect();
         let ids = items.iter().filter_map(|item| item.id().cloned());
-        let units = self.units.iter().take(self.batch_max);
-        let ids = ids.chain(units.flat_map(Unit::ids));
+        let ids = [ids_of_units, memory::Asked::new(tx, keys, ids)];
         let work = Work {
             address,
             items: &items,
@@ -168,7 +168,7 @@ impl<S: Server> Attempt<'_, S> {
             is_urgent: false,
             batch_max: self.batch_max,
             unanswerable: self.unanswerable,
-            memory: Memory::read(tx, keys, ids, now_millis).await?,
+            memory: Memory::of(tx, ids, now_millis).await?,
             hold: mark,
             now_millis,
         };
@@ -181,8 +181,10 @@ impl<S: Server> Attempt<'_, S> {
         let has_left = head.may_have_more() || taken < head.items().len();
         let queue_length = waiting.map(|waiting| waiting.saturating_sub(taken as u64));
         drop(items);
-        pop(tx, address, &mut head, taken, mark.is_some())?;
+        let popped = pop(tx, address, &mut head, taken, mark.is_some())?;
         let done = carry_out(tx, address, cached, trial.state, decision, read_version).await?;
+        // Behind the answers: those to callers who are gone go too.
+        agenda.sweep_replies(tx, keys, popped.as_ref(), now_millis)?;
         Ok(Attempted::Handled(Box::new(Batch {
             has_more: has_left || agenda.fired > 0,
             done,
@@ -231,18 +233,18 @@ fn holds<S: Server>(hold: &Hold, first: Option<&Item>) -> bool {
     }
 }
 
-/// Removes what was handled from the queue.
+/// Removes what was handled from the queue. Returns the place of the last of it.
 fn pop(
     tx: &Transaction,
     address: &Address,
     head: &mut Head,
     taken: usize,
     has_hold: bool,
-) -> Result<(), AttemptError> {
-    head.pop(taken)?;
+) -> Result<Option<Versionstamp>, AttemptError> {
+    let popped = head.pop(taken)?;
     if has_hold && taken > 0 {
         // It told of a message that is handled now.
         tx.clear(address.keys.hold())?;
     }
-    Ok(())
+    Ok(popped.last().map(|last| last.stamp().clone()))
 }

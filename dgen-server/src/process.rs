@@ -28,6 +28,7 @@ use crate::{
     lock::Acquired,
     locked_work::{self, LockedTask},
     mailbox::{Done, Inbox, Refused, Unit},
+    polling::{Polling, note_lost_watch},
     progress::Progress,
     registry::Registration,
     remedy::{AttemptError, Remedy},
@@ -66,6 +67,8 @@ pub(crate) struct Process<S: Server> {
     locked: Vec<LockedTask>,
     /// How often in a row nothing could be done.
     failures: u32,
+    /// How often to look where nothing can be watched.
+    polling: Polling,
 }
 
 /// How a round of attempts ended.
@@ -88,6 +91,7 @@ impl<S: Server> Process<S> {
         registration: Registration,
     ) -> Self {
         Self {
+            polling: Polling::new(address.poll_interval()),
             address,
             cached,
             inbox,
@@ -165,7 +169,17 @@ impl<S: Server> Process<S> {
                     Waking::after(self.address.tenant.env(), backoff(self.failures))
                 }
             };
-            if let Some(reason) = self.wait(&mut waking, so_far).await {
+            let reason = self.wait(&mut waking, so_far).await;
+            match waking.lost() {
+                Some(error) => {
+                    note_lost_watch(&self.address, error);
+                    if self.units.is_empty() && self.urgent_units.is_empty() {
+                        self.polling.slow_down();
+                    }
+                }
+                None => self.polling.reset(),
+            }
+            if let Some(reason) = reason {
                 return reason;
             }
         }
@@ -291,6 +305,9 @@ impl<S: Server> Process<S> {
         self.batch_size.grow();
         self.seen = None;
         self.failures = 0;
+        if batch.taken > 0 {
+            self.polling.reset();
+        }
         self.has_backlog = batch.has_backlog;
         self.next_due_millis = batch.agenda.next_millis;
         let (cached, done, lock, stop) = batch.done.committed(&address).await;
@@ -463,6 +480,7 @@ impl<S: Server> Process<S> {
     /// What wakes a process that has nothing to do: a push, a timer that is due, the next poll.
     async fn wait_for_push(&self, waking: Waking) -> Waking {
         let (address, env) = (&self.address, self.address.tenant.env());
+        let pause = self.polling.pause();
         let wait_until = |due_millis: Option<u64>| {
             let wait = due_millis.map_or(Duration::MAX, |due_millis| {
                 let due = clock::from_millis(due_millis).duration_since(env.wall_clock());
@@ -473,7 +491,7 @@ impl<S: Server> Process<S> {
         // One that has not fired yet goes on: an inline call costs none.
         if let Some(watch) = waking.into_watch(Watched::Queue) {
             let wait = wait_until(self.next_due_millis);
-            return Waking::watching(Watched::Queue, watch, env, wait);
+            return Waking::watching(Watched::Queue, Ok(watch), env, wait, pause);
         }
         // In a transaction of its own, since it counts as a read. A timer that was set since the
         // attempt is seen by this one, or fires the watch.
@@ -485,12 +503,28 @@ impl<S: Server> Process<S> {
         });
         match watch.await {
             Ok((Some(watch), due_millis)) => {
-                Waking::watching(Watched::Queue, watch, env, wait_until(due_millis))
+                let wait = wait_until(due_millis);
+                Waking::watching(Watched::Queue, Ok(watch), env, wait, pause)
             }
             Ok((None, _)) => Waking::now(),
             Err(error) => {
-                tracing::debug!(server = %address, %error, "no watch; polling instead");
-                Waking::after(env, wait_until(self.next_due_millis))
+                let wait = wait_until(self.next_due_millis);
+                self.without_watch(&error, Watched::Queue, wait)
+            }
+        }
+    }
+
+    /// What wakes a process that could not set its watch.
+    fn without_watch(&self, error: &AttemptError, watched: Watched, wait: Duration) -> Waking {
+        let env = self.address.tenant.env();
+        match Error::find(error) {
+            Some(lost @ Error::TooManyWatches { .. }) => {
+                let pause = self.polling.pause();
+                Waking::watching(watched, Err(lost.clone()), env, wait, pause)
+            }
+            _ => {
+                tracing::debug!(server = %self.address, %error, "no watch; polling instead");
+                Waking::after(env, wait)
             }
         }
     }
@@ -511,9 +545,12 @@ impl<S: Server> Process<S> {
             Ok(None)
         });
         match watch.await {
-            Ok(Some(watch)) => Waking::watching(Watched::Hold, watch, env, wait),
+            Ok(Some(watch)) => {
+                let pause = self.polling.pause();
+                Waking::watching(Watched::Hold, Ok(watch), env, wait, pause)
+            }
             Ok(None) => Waking::now(),
-            Err(_) => Waking::after(env, wait),
+            Err(error) => self.without_watch(&error, Watched::Hold, wait),
         }
     }
 
