@@ -1,5 +1,7 @@
 //! What must hold before a change is merged. Needs Rust; takes more where it is installed.
 
+#[cfg(unix)]
+use crate::fdb_test;
 use crate::{cargo, counter, examples, outcome::Outcome, step::Steps};
 
 /// Runs every step, to the first that fails.
@@ -22,6 +24,7 @@ pub(crate) fn run() -> Outcome {
         cargo::run_command(doc)
     })?;
     steps.run("test", || cargo::run(["test"]))?;
+    steps.run("test xtask", || cargo::run(["test", "--package", "xtask"]))?;
     steps.run("counter", counter::counts_on)?;
     steps.run("examples", examples::work)?;
     if cargo::is_installed("cargo", &["deny", "--version"]) {
@@ -29,14 +32,18 @@ pub(crate) fn run() -> Outcome {
     } else {
         steps.skip("deny", "cargo-deny is not installed");
     }
-    if cargo::is_installed("fdbserver", &["--version"]) {
-        steps.skip(
-            "FoundationDB tests",
-            "there is no `cargo xtask fdb-test` yet",
-        );
-    } else {
-        steps.skip("FoundationDB tests", "there is no fdbserver on the PATH");
-    }
+    #[cfg(unix)]
+    foundationdb(&mut steps)?;
     steps.finish();
     Ok(())
+}
+
+#[cfg(unix)]
+fn foundationdb(steps: &mut Steps) -> Outcome {
+    if fdb_test::is_possible() {
+        steps.run("fdb-test", || fdb_test::run(&fdb_test::Options::default()))
+    } else {
+        steps.skip("fdb-test", "no fdbserver is installed");
+        Ok(())
+    }
 }
