@@ -4,7 +4,7 @@
 //! and refuse use after commit before anything reaches a backend. A new backend implements the two
 //! traits here and runs the conformance suite of `dgen-testkit`.
 
-use std::{fmt, sync::Arc};
+use std::{any::Any, fmt, sync::Arc};
 
 use bytes::Bytes;
 
@@ -125,4 +125,10 @@ pub trait BackendTransaction: Send + Sync + 'static {
 
     /// Gives up: reads in flight and watches fail.
     fn cancel(&self);
+
+    /// What a directory layer of the backend's own works in; see
+    /// [`Transaction::native`]. A backend that wraps another hands on the other's. Default: nothing.
+    fn native(&self) -> Option<&(dyn Any + Send + Sync)> {
+        None
+    }
 }

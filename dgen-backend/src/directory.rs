@@ -182,6 +182,14 @@ pub enum DirectoryError {
         /// What is wrong with it.
         what: String,
     },
+    /// The backend's own directory layer does not do this. Nothing was changed.
+    #[error("the directory layer refused \"{path}\": {why}")]
+    Refused {
+        /// The path asked for.
+        path: DirectoryPath,
+        /// What it said.
+        why: String,
+    },
     /// An error of the transaction.
     #[error("directory transaction failed")]
     Transaction(#[from] Error),

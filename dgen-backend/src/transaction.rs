@@ -2,6 +2,7 @@
 //! here, once for every backend.
 
 use std::{
+    any::Any,
     fmt,
     sync::{
         Arc, Mutex, PoisonError,
@@ -269,6 +270,15 @@ impl Transaction {
         if !self.inner.is_finished.swap(true, Ordering::AcqRel) {
             self.inner.raw.cancel();
         }
+    }
+
+    /// For a backend's own [`Directories`](crate::directory::Directories): the backend's transaction.
+    /// What is done with it is not seen here, so it counts as a write.
+    #[must_use]
+    pub fn native(&self) -> Option<&(dyn Any + Send + Sync)> {
+        let native = self.inner.raw.native()?;
+        self.inner.write_count.fetch_add(1, Ordering::Relaxed);
+        Some(native)
     }
 
     pub(crate) fn is_finished(&self) -> bool {

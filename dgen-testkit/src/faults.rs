@@ -5,6 +5,7 @@
 //! contract allows, far more often than in life. It breaks no promise: what is read stays right.
 
 use std::{
+    any::Any,
     future::ready,
     sync::{
         Arc, Mutex, PoisonError,
@@ -331,6 +332,10 @@ impl BackendTransaction for FaultyTransaction {
 
     fn cancel(&self) {
         self.inner.cancel();
+    }
+
+    fn native(&self) -> Option<&(dyn Any + Send + Sync)> {
+        self.inner.native()
     }
 }
 

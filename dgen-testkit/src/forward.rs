@@ -1,5 +1,7 @@
 //! A transaction handed on: the base of backends that wrap a database and change something.
 
+use std::any::Any;
+
 use bytes::Bytes;
 use dgen_backend::{
     CommitVersionstamp, Error, KeyRange, RangePage, RangeRead, Read, Transaction, Watch,
@@ -66,5 +68,9 @@ impl BackendTransaction for Forward {
 
     fn cancel(&self) {
         self.0.cancel();
+    }
+
+    fn native(&self) -> Option<&(dyn Any + Send + Sync)> {
+        self.0.native()
     }
 }

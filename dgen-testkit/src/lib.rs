@@ -10,19 +10,23 @@
 //! | make a database fail as a cluster does | [`faults`] |
 //! | count what an operation reads and writes | [`counting`] |
 //! | move time by hand | [`clock::MockClock`] |
-//! | write a test that shares a store | [`Area`], [`Subject`] |
+//! | write a test that shares a store | [`Area`], [`Subject`], [`prefixed`] |
+//! | run a suite on a cluster too | [`on_cluster!`] |
 //!
 //! Everything random follows from a seed; a failure prints it, and `DGEN_SEED` replays it.
 //!
 //! It panics where a promise is broken: it is for tests alone.
 
 pub mod clock;
+#[cfg(feature = "fdb")]
+pub mod cluster;
 pub mod conformance;
 pub mod counting;
 pub mod differential;
 pub mod faults;
 mod forward;
 pub mod model;
+mod prefixed;
 pub mod random;
 pub mod serializability;
 mod subject;
@@ -32,6 +36,21 @@ pub use dgen_backend::env::Env;
 pub use crate::{
     clock::MockClock,
     forward::Forward,
+    prefixed::prefixed,
     random::Random,
     subject::{Area, Subject},
 };
+
+/// Its items, where tests run on a cluster (feature `fdb`); nothing elsewhere.
+#[cfg(feature = "fdb")]
+#[macro_export]
+macro_rules! on_cluster {
+    ($($items:tt)*) => { $($items)* };
+}
+
+/// Its items, where tests run on a cluster (feature `fdb`); nothing elsewhere.
+#[cfg(not(feature = "fdb"))]
+#[macro_export]
+macro_rules! on_cluster {
+    ($($items:tt)*) => {};
+}

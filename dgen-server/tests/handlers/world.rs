@@ -42,6 +42,14 @@ impl World {
         Self::new(Some(tempfile::tempdir().expect("a folder can be made")))
     }
 
+    dgen_testkit::on_cluster! {
+        pub(crate) fn on_cluster() -> Self {
+            let clock = MockClock::new(1).auto_advance_max(AUTO_ADVANCE_MAX);
+            let db = dgen_testkit::cluster::database(clock.env());
+            Self::on(db, clock, None)
+        }
+    }
+
     fn new(folder: Option<tempfile::TempDir>) -> Self {
         let clock = MockClock::new(1).auto_advance_max(AUTO_ADVANCE_MAX);
         let options = dgen_local::Options::default().env(clock.env());
@@ -49,8 +57,12 @@ impl World {
             Some(folder) => options.open(folder.path()),
             None => options.in_memory(),
         };
+        Self::on(db.expect("the store opens"), clock, folder)
+    }
+
+    fn on(db: Database, clock: MockClock, folder: Option<tempfile::TempDir>) -> Self {
         Self {
-            tenant: Tenant::new(db.expect("the store opens"), Subspace::from("dgen")),
+            tenant: Tenant::new(db, Subspace::from("dgen")),
             clock,
             probe: Probe::new(),
             _folder: folder,
@@ -267,7 +279,7 @@ pub(crate) async fn guarded(test: impl Future<Output = ()>) {
     guarded.expect("the test does not hang");
 }
 
-/// Runs each test on disk and in memory.
+/// Runs each test on disk, in memory, and on a cluster where there is one.
 macro_rules! on_each_store {
     ($($(#[$attribute:meta])* async fn $name:ident($world:ident: World) $body:block)*) => {
         mod in_memory {
@@ -283,6 +295,15 @@ macro_rules! on_each_store {
                 let $world = World::on_disk();
                 guarded(async $body).await;
             })*
+        }
+        dgen_testkit::on_cluster! {
+            mod on_cluster {
+                use super::*;
+                $($(#[$attribute])* #[tokio::test] async fn $name() {
+                    let $world = World::on_cluster();
+                    guarded(async $body).await;
+                })*
+            }
         }
     };
 }

@@ -45,6 +45,20 @@ impl Mocked {
         Self::new(Some(tempfile::tempdir().expect("a folder can be made")))
     }
 
+    dgen_testkit::on_cluster! {
+        pub(crate) fn on_cluster() -> Self {
+            let clock = MockClock::new(1).auto_advance_max(AUTO_ADVANCE_MAX);
+            let behind_millis = Arc::default();
+            let db = dgen_testkit::cluster::database(env(&clock, &behind_millis));
+            Self {
+                tenant: Tenant::new(db, Subspace::from("dgen")),
+                clock,
+                behind_millis,
+                folder: None,
+            }
+        }
+    }
+
     fn new(folder: Option<tempfile::TempDir>) -> Self {
         let clock = MockClock::new(1).auto_advance_max(AUTO_ADVANCE_MAX);
         let behind_millis = Arc::default();
@@ -224,7 +238,8 @@ impl Environment for Calendar {
     }
 }
 
-/// Runs each test on disk and in memory, on a clock that the test moves.
+/// Runs each test on disk, in memory, and on a cluster where there is one, on a clock that the test
+/// moves.
 macro_rules! on_each_mocked_store {
     ($($(#[$attribute:meta])* async fn $name:ident($store:ident: Mocked) $body:block)*) => {
         mod in_memory {
@@ -240,6 +255,15 @@ macro_rules! on_each_mocked_store {
                 let $store = Mocked::on_disk();
                 $body
             })*
+        }
+        dgen_testkit::on_cluster! {
+            mod on_cluster {
+                use super::*;
+                $($(#[$attribute])* #[tokio::test] async fn $name() {
+                    let $store = Mocked::on_cluster();
+                    $body
+                })*
+            }
         }
     };
 }

@@ -7,10 +7,12 @@
 )]
 
 pub(crate) mod desk;
+pub(crate) mod elsewhere;
 pub(crate) mod mocked;
 
 use std::path::Path;
 
+use dgen_backend::{env::Env, tuple::Subspace};
 use dgen_server::{Context, Handle, Never, Reply, Server, Tenant};
 use serde::{Deserialize, Serialize};
 
@@ -138,10 +140,24 @@ impl Store {
         }
     }
 
+    dgen_testkit::on_cluster! {
+        pub(crate) fn on_cluster() -> Self {
+            let db = dgen_testkit::cluster::database(Env::system());
+            Self {
+                tenant: Tenant::new(db, Subspace::from("dgen")),
+                folder: None,
+            }
+        }
+    }
+
     /// Closes the store and opens it again.
     pub(crate) fn reopen(self) -> Self {
         let Self { tenant, folder } = self;
-        let folder = folder.expect("only a store on disk can be opened again");
+        let Some(folder) = folder else {
+            // A database with a registry of its own, on what is there.
+            let tenant = elsewhere::elsewhere(&tenant);
+            return Self { tenant, folder };
+        };
         drop(tenant);
         Self {
             tenant: open(folder.path()),
@@ -154,7 +170,7 @@ fn open(path: &Path) -> Tenant {
     dgen_server::open(path).expect("the store opens")
 }
 
-/// Runs each test on disk and in memory.
+/// Runs each test on disk, in memory, and on a cluster where there is one.
 macro_rules! on_each_store {
     ($($(#[$attribute:meta])* async fn $name:ident($store:ident: Store) $body:block)*) => {
         mod in_memory {
@@ -170,6 +186,15 @@ macro_rules! on_each_store {
                 let $store = Store::on_disk();
                 $body
             })*
+        }
+        dgen_testkit::on_cluster! {
+            mod on_cluster {
+                use super::*;
+                $($(#[$attribute])* #[tokio::test] async fn $name() {
+                    let $store = Store::on_cluster();
+                    $body
+                })*
+            }
         }
     };
 }
