@@ -66,6 +66,11 @@ pub(crate) fn is_possible() -> bool {
     Programs::find(None).fdbserver.is_ok()
 }
 
+/// Whether `dgen-fdb` can be checked here, if not linked.
+pub(crate) fn can_check() -> bool {
+    Libraries::find().has_clang()
+}
+
 /// Finds or starts a cluster, runs every step on it, and prints a summary.
 ///
 /// # Errors

@@ -62,6 +62,10 @@ impl Libraries {
         }
     }
 
+    pub(super) fn has_clang(&self) -> bool {
+        self.clang.is_ok()
+    }
+
     pub(super) fn missing(&self) -> Vec<String> {
         let client = self.client.as_ref().err();
         client

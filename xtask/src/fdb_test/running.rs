@@ -60,7 +60,8 @@ impl<'a> Running<'a> {
         println!("==> {}", step.name);
         let watch = Stopwatch::start();
         let (status, counts) = self.carry_out(step)?;
-        let counts = matches!(step.kind, Kind::Tests { .. }).then_some(counts);
+        let is_check = matches!(step.kind, Kind::Check { .. });
+        let counts = (!is_check).then_some(counts);
         let failure = match &status {
             Err(error) => Some(error.to_string()),
             Ok(status) if !status.success() => Some(status.to_string()),
@@ -98,10 +99,10 @@ impl<'a> Running<'a> {
     }
 
     fn command(&self, step: &Step) -> Outcome<Command> {
-        let mut command = cargo::command(step.cargo);
-        let own = arguments(&step.kind, self.filter);
-        if !own.is_empty() {
-            command.arg("--").args(own);
+        let mut command = cargo::command(step.cargo.split(' '));
+        let words = words(step.kind, self.filter);
+        if !words.is_empty() {
+            command.arg("--").args(words);
         }
         if let Kind::Check { variables, .. } = step.kind {
             command.envs(variables.iter().copied());
@@ -116,28 +117,15 @@ impl<'a> Running<'a> {
 }
 
 /// What goes behind cargo's `--`.
-fn arguments<'a>(kind: &Kind, filter: Option<&'a str>) -> Vec<&'a str> {
+fn words(kind: Kind, filter: Option<&str>) -> Vec<&str> {
     match (kind, filter) {
-        (Kind::Check { arguments, .. }, _) => arguments.to_vec(),
-        (
-            Kind::Tests {
-                only_on_cluster: false,
-            },
-            filter,
-        ) => filter.into_iter().collect(),
-        (
-            Kind::Tests {
-                only_on_cluster: true,
-            },
-            None,
-        ) => vec!["on_cluster"],
+        (Kind::Check { words, .. }, _) => words.to_vec(),
+        (Kind::Tests, filter) => filter.into_iter().collect(),
+        (Kind::TestsOnCluster, None) => vec!["on_cluster"],
         // Two filters would run what matches either.
-        (
-            Kind::Tests {
-                only_on_cluster: true,
-            },
-            Some(filter),
-        ) => vec![filter, "--skip", "on_disk", "--skip", "in_memory"],
+        (Kind::TestsOnCluster, Some(filter)) => {
+            vec![filter, "--skip", "on_disk", "--skip", "in_memory"]
+        }
     }
 }
 
@@ -159,7 +147,6 @@ fn count(from: impl Read, mut to: impl Write) -> io::Result<Counts> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fdb_test::steps::STEPS;
 
     #[test]
     fn what_tests_print_is_copied_and_counted() {
@@ -173,27 +160,13 @@ mod tests {
     }
 
     #[test]
-    fn a_filter_goes_to_every_test_program_and_keeps_other_stores_out() {
-        let kinds = STEPS.iter().map(|step| &step.kind);
-        for kind in kinds {
-            let (plain, filtered) = (arguments(kind, None), arguments(kind, Some("fifo")));
-            match kind {
-                Kind::Check { arguments, .. } => assert_eq!(plain, *arguments),
-                Kind::Tests {
-                    only_on_cluster: false,
-                } => {
-                    assert!(plain.is_empty());
-                    assert_eq!(filtered, ["fifo"]);
-                }
-                Kind::Tests {
-                    only_on_cluster: true,
-                } => {
-                    assert_eq!(plain, ["on_cluster"]);
-                    let others = ["--skip", "on_disk", "--skip", "in_memory"];
-                    assert_eq!(filtered[0], "fifo");
-                    assert_eq!(filtered[1..], others);
-                }
-            }
-        }
+    fn a_filter_goes_to_the_test_programs_and_keeps_other_stores_out() {
+        assert_eq!(words(Kind::Tests, None), [""; 0]);
+        assert_eq!(words(Kind::Tests, Some("fifo")), ["fifo"]);
+        assert_eq!(words(Kind::TestsOnCluster, None), ["on_cluster"]);
+        assert_eq!(
+            words(Kind::TestsOnCluster, Some("fifo")),
+            ["fifo", "--skip", "on_disk", "--skip", "in_memory"]
+        );
     }
 }

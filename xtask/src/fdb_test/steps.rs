@@ -3,20 +3,21 @@
 /// Tests or checks that cargo runs.
 pub(super) struct Step {
     pub(super) name: &'static str,
-    /// Cargo's arguments, to the `--` before those of what it runs.
-    pub(super) cargo: &'static [&'static str],
+    /// Cargo's words, to the `--` before those of what it runs.
+    pub(super) cargo: &'static str,
     pub(super) kind: Kind,
 }
 
+#[derive(Clone, Copy)]
 pub(super) enum Kind {
-    /// Each test counts, and none at all is a failure.
-    Tests {
-        /// Run the tests in modules `on_cluster` alone, and not those beside them for other stores.
-        only_on_cluster: bool,
-    },
+    /// Tests, each of which counts. If there is none, the step fails.
+    Tests,
+    /// Those tests in modules `on_cluster`. Beside them are the same for other stores.
+    TestsOnCluster,
     /// Passes or fails as a whole.
     Check {
-        arguments: &'static [&'static str],
+        /// The words behind the `--`.
+        words: &'static [&'static str],
         variables: &'static [(&'static str, &'static str)],
     },
 }
@@ -25,79 +26,43 @@ pub(super) enum Kind {
 pub(super) const STEPS: &[Step] = &[
     Step {
         name: "backend",
-        cargo: &["test", "--no-fail-fast", "-p", "dgen-fdb"],
-        kind: ALL,
+        cargo: "test --no-fail-fast -p dgen-fdb",
+        kind: Kind::Tests,
     },
     Step {
         name: "queue",
-        cargo: &[
-            "test",
-            "--no-fail-fast",
-            "-p",
-            "dgen-queue",
-            "--features",
-            "dgen-testkit/fdb",
-        ],
-        kind: ON_CLUSTER,
+        cargo: "test --no-fail-fast -p dgen-queue --features dgen-testkit/fdb --test on_cluster",
+        kind: Kind::Tests,
     },
     Step {
         name: "codec",
-        cargo: &[
-            "test",
-            "--no-fail-fast",
-            "-p",
-            "dgen-codec",
-            "--features",
-            "dgen-testkit/fdb",
-        ],
-        kind: ON_CLUSTER,
+        cargo: "test --no-fail-fast -p dgen-codec --features dgen-testkit/fdb --test on_cluster",
+        kind: Kind::Tests,
     },
     Step {
         name: "server",
-        cargo: &[
-            "test",
-            "--no-fail-fast",
-            "-p",
-            "dgen-server",
-            "--features",
-            "dgen-testkit/fdb",
-        ],
-        kind: ON_CLUSTER,
+        cargo: "test --no-fail-fast -p dgen-server --features dgen-testkit/fdb --tests",
+        kind: Kind::TestsOnCluster,
     },
     Step {
         name: "examples",
-        cargo: &[
-            "test",
-            "--no-fail-fast",
-            "-p",
-            "dgen-examples",
-            "--features",
-            "fdb",
-        ],
-        kind: ON_CLUSTER,
+        cargo: "test --no-fail-fast -p dgen-examples --features fdb --tests",
+        kind: Kind::TestsOnCluster,
     },
     Step {
         name: "clippy",
-        cargo: &["clippy", "-p", "dgen-fdb", "--all-targets"],
+        cargo: "clippy -p dgen-fdb --all-targets",
         kind: Kind::Check {
-            arguments: &["-D", "warnings"],
+            words: &["-D", "warnings"],
             variables: &[],
         },
     },
     Step {
         name: "doc",
-        cargo: &["doc", "-p", "dgen-fdb", "--no-deps"],
+        cargo: "doc -p dgen-fdb --no-deps",
         kind: Kind::Check {
-            arguments: &[],
+            words: &[],
             variables: &[("RUSTDOCFLAGS", "-D warnings")],
         },
     },
 ];
-
-const ALL: Kind = Kind::Tests {
-    only_on_cluster: false,
-};
-
-const ON_CLUSTER: Kind = Kind::Tests {
-    only_on_cluster: true,
-};
