@@ -65,7 +65,7 @@ impl<'a> Running<'a> {
         let failure = match &status {
             Err(error) => Some(error.to_string()),
             Ok(status) if !status.success() => Some(status.to_string()),
-            Ok(_) if self.filter.is_none() && counts == Some(Counts::default()) => {
+            Ok(_) if self.filter.is_none() && counts.is_some_and(Counts::is_none) => {
                 Some("no test was run".to_owned())
             }
             Ok(_) => None,

@@ -32,6 +32,11 @@ impl Counts {
         }
         Some(counts)
     }
+
+    /// Whether not one test was run.
+    pub(super) fn is_none(self) -> bool {
+        self.passed + self.failed == 0
+    }
 }
 
 impl AddAssign for Counts {
