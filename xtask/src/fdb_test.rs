@@ -44,7 +44,7 @@ free port of 127.0.0.1 and in a temporary directory. That server and its directo
 failures, and after Ctrl-C or SIGTERM. After `kill -9` of this program the server ends by itself within
 seconds, but its directory stays, and so do tests that wait for it.")]
 pub(crate) struct Options {
-    /// Run on the cluster of FILE; the tests write to it.
+    /// Run on the cluster of FILE. The tests write to it, and leave keys behind.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["fdbserver", "memory", "keep"])]
     cluster_file: Option<PathBuf>,
     /// Start PATH, and not the fdbserver that is found.
