@@ -4,6 +4,7 @@ use std::{
     io::{self, BufRead, BufReader, Read, Write},
     process::{Command, ExitStatus, Stdio},
     thread,
+    time::Duration,
 };
 
 use tempfile::TempDir;
@@ -21,6 +22,9 @@ use crate::{
     outcome::Outcome,
     stopwatch::Stopwatch,
 };
+
+/// How long a step may take, its building too. One that hangs is killed then.
+const PATIENCE: Duration = Duration::from_secs(30 * 60);
 
 /// What every step needs.
 pub(super) struct Running<'a> {
@@ -59,7 +63,7 @@ impl<'a> Running<'a> {
         }
         println!("==> {}", step.name);
         let watch = Stopwatch::start();
-        let (status, counts) = self.carry_out(step)?;
+        let (status, counts) = self.carry_out(step, &watch)?;
         let is_check = matches!(step.kind, Kind::Check { .. });
         let counts = (!is_check).then_some(counts);
         let failure = match &status {
@@ -78,11 +82,17 @@ impl<'a> Running<'a> {
         };
         println!("<== {row}\n");
         summary.push(row);
-        status.map(drop)
+        self.check()
     }
 
-    /// Runs `step` to its end, which is the inner result.
-    fn carry_out(&self, step: &Step) -> Outcome<(Outcome<ExitStatus>, Counts)> {
+    /// An error if there is no sense in going on.
+    fn check(&self) -> Outcome {
+        self.interrupt.check()?;
+        self.cluster.check()
+    }
+
+    /// Runs `step`, which began with `watch`, to its end: the inner result.
+    fn carry_out(&self, step: &Step, watch: &Stopwatch) -> Outcome<(Outcome<ExitStatus>, Counts)> {
         let mut command = self.command(step)?;
         let mut group = Group::spawn(command.stdin(Stdio::null()).stdout(Stdio::piped()))?;
         let pipe = group.take_stdout().expect("its stdout is a pipe");
@@ -90,8 +100,11 @@ impl<'a> Running<'a> {
             let reader = scope.spawn(|| count(pipe, io::stdout()));
             // The pipe is at its end when this has returned, because the group is gone then.
             let status = group.wait(|| {
-                self.interrupt.check()?;
-                self.cluster.check()
+                if watch.elapsed() > PATIENCE {
+                    let minutes = PATIENCE.as_secs() / 60;
+                    return Err(format!("not over after {minutes} minutes").into());
+                }
+                self.check()
             });
             let counts = reader.join().expect("reading lines does not panic")?;
             Ok((status, counts))
