@@ -54,24 +54,22 @@ fn insist(
 ) -> Outcome {
     let watch = Stopwatch::start();
     let mut answer = String::from("nothing");
-    while watch.elapsed() < PATIENCE {
-        answer = ask(fdbcli, cluster_file, words, || {
+    loop {
+        let go_on = || {
             go_on()?;
             if watch.elapsed() < PATIENCE {
                 return Ok(());
             }
-            Err("there is no answer".into())
-        })?;
-        if expected.iter().any(|expected| answer.contains(expected)) {
+            let (seconds, answer) = (PATIENCE.as_secs(), answer.trim());
+            Err(format!("`{words}` in vain for {seconds} s; fdbcli said: {answer}").into())
+        };
+        go_on()?;
+        let next = ask(fdbcli, cluster_file, words, go_on)?;
+        if expected.iter().any(|expected| next.contains(expected)) {
             return Ok(());
         }
+        answer = next;
     }
-    let seconds = PATIENCE.as_secs();
-    Err(format!(
-        "`{words}` in vain for {seconds} s; fdbcli said: {}",
-        answer.trim()
-    )
-    .into())
 }
 
 /// Says `words` once; returns all that the command line prints.
