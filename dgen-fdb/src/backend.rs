@@ -14,7 +14,9 @@ use dgen_backend::{
 };
 use foundationdb::{Database, FdbError, options::DatabaseOption};
 
-use crate::{OpenError, directories::NativeDirectories, error, transaction::FdbTransaction};
+use crate::{
+    OpenError, directories::NativeDirectories, error, network, transaction::FdbTransaction,
+};
 
 /// How many watches the client library lets wait if nobody says otherwise.
 const WATCHES_MAX: u32 = 10_000;
@@ -76,6 +78,13 @@ impl Backend for FdbBackend {
 
     fn directories(&self) -> Arc<dyn Directories> {
         Arc::new(NativeDirectories)
+    }
+}
+
+impl Drop for FdbBackend {
+    fn drop(&mut self) {
+        // As a rule the process ends next.
+        network::stop_before_exit();
     }
 }
 

@@ -108,7 +108,9 @@ impl Options {
             let (path, directories) = (path.clone(), Arc::clone(&directories));
             async move { directories.create_or_open(&tx, &path).await }
         });
-        match opened.await {
+        let opened = opened.await;
+        network::stop_before_exit();
+        match opened {
             Ok(directory) => Ok(Tenant::new(db.clone(), directory.into_subspace())),
             Err(DirectoryError::Transaction(Error::DeadlineExceeded {
                 after, last: None, ..
@@ -135,6 +137,7 @@ impl Options {
     fn connect(&self, cluster_file: &Path) -> Result<Database, OpenError> {
         network::ensure_started()?;
         let backend = FdbBackend::connect(cluster_file, self.env.clone(), self.watches_max)?;
+        network::stop_before_exit();
         Ok(Database::new(backend))
     }
 }
