@@ -16,7 +16,7 @@ use tokio::{runtime::Runtime, sync::mpsc};
 const IN_FLIGHT: u32 = 50;
 
 /// What ends at any moment ends at another each time.
-const REPETITIONS: usize = 5;
+const REPETITIONS: usize = 10;
 
 /// Not a test of its own: what the children do.
 #[test]
@@ -28,6 +28,9 @@ fn child() {
         "no network" => drop(Options::default()),
         "return" => drop(open(&runtime())),
         "tenant goes on" => std::mem::forget(open(&runtime())),
+        "network alone" => Network::default().start().expect("the first one"),
+        "database alone" => drop(Options::default().database().expect("there is a file")),
+        "database goes on" => std::mem::forget(Options::default().database()),
         "two networks" => start_twice(),
         "network behind a database" => {
             let _tenant = open(&runtime());
@@ -123,7 +126,8 @@ fn keep_busy(runtime: &Runtime) {
 fn serve(runtime: &Runtime) {
     let tenant = open(runtime);
     runtime.block_on(async {
-        let tally = Handle::<Tally>::start(&tenant, (), ()).await;
+        // One for each of these processes.
+        let tally = Handle::<Tally>::start(&tenant, std::process::id(), ()).await;
         let tally = tally.expect("it starts");
         let (answered, mut answers) = mpsc::unbounded_channel();
         let task = async move {
@@ -157,7 +161,19 @@ async fn all_end_well(roles: &[&str]) {
 /// SPEC F1: the process ends when `main` returns, with or without anything to stop.
 #[tokio::test]
 async fn returning_from_main_ends_the_process() {
-    all_end_well(&["no network", "return", "tenant goes on"]).await;
+    all_end_well(&["return", "tenant goes on"]).await;
+}
+
+/// SPEC F1: so does one that has opened nothing yet, or has not used what it opened.
+#[tokio::test]
+async fn unused_network_ends_with_the_process() {
+    all_end_well(&[
+        "no network",
+        "network alone",
+        "database alone",
+        "database goes on",
+    ])
+    .await;
 }
 
 /// SPEC F1: so does `exit`.
