@@ -44,14 +44,12 @@ impl Outcomes {
     }
 }
 
-/// `db` as a database of its own, as another OS process has it, and how its commits end.
-pub(crate) fn noted(db: &Database) -> (Database, Outcomes) {
-    let outcomes = Outcomes::default();
-    let noted = Noted {
+/// `db` as a database of its own, as another OS process has it; `outcomes` tell how its commits end.
+pub(crate) fn noted(db: &Database, outcomes: &Outcomes) -> Database {
+    Database::new(Noted {
         db: db.clone(),
         outcomes: outcomes.clone(),
-    };
-    (Database::new(noted), outcomes)
+    })
 }
 
 #[derive(Debug)]

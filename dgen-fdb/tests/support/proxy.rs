@@ -16,14 +16,17 @@ use tokio::{
     sync::watch,
 };
 
+/// A piece of what passes, as long as a commit of many bytes and longer than other requests.
+pub(crate) const LARGE_BYTES: usize = 4_000;
+
 /// What happens to a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Fate {
     Passes,
     /// What the server answers is lost.
     LosesAnswers,
-    /// What the client asks for is lost.
-    LosesRequests,
+    /// What the client asks for is lost, from the first piece on that has [`LARGE_BYTES`].
+    LosesLargeRequests,
     IsCut,
 }
 
@@ -32,6 +35,8 @@ pub(crate) enum Fate {
 pub(crate) struct Proxy {
     address: SocketAddr,
     connections: Arc<Mutex<Vec<watch::Sender<Fate>>>>,
+    /// How many pieces were lost.
+    lost: Arc<watch::Sender<u64>>,
 }
 
 /// Connections that something has been done to.
@@ -46,6 +51,7 @@ impl Proxy {
         let proxy = Self {
             address: listener.local_addr().expect("it is bound"),
             connections: Arc::default(),
+            lost: Arc::default(),
         };
         let this = proxy.clone();
         let accept = async move {
@@ -72,14 +78,23 @@ impl Proxy {
         victims
     }
 
+    /// Waits until something more is lost.
+    pub(crate) async fn loss(&self) {
+        let mut lost = self.lost.subscribe();
+        lost.changed().await.expect("the proxy is there");
+    }
+
     fn connect(&self, client: TcpStream, server: TcpStream) {
         let _ = (client.set_nodelay(true), server.set_nodelay(true));
         let (sender, fate) = watch::channel(Fate::Passes);
         let (from_client, to_client) = client.into_split();
         let (from_server, to_server) = server.into_split();
-        let requests = self
-            .clone()
-            .pump(from_client, to_server, Fate::LosesRequests, fate.clone());
+        let requests = self.clone().pump(
+            from_client,
+            to_server,
+            Fate::LosesLargeRequests,
+            fate.clone(),
+        );
         let answers = self
             .clone()
             .pump(from_server, to_client, Fate::LosesAnswers, fate);
@@ -106,8 +121,12 @@ impl Proxy {
         let mut cut = fate.clone();
         let mut buffer = vec![0; 64 * 1024];
         let pumped = async {
+            let mut is_losing = false;
             while let Ok(length @ 1..) = from.read(&mut buffer).await {
-                if *fate.borrow() == loss {
+                let is_due = loss == Fate::LosesAnswers || length >= LARGE_BYTES;
+                is_losing |= is_due && *fate.borrow() == loss;
+                if is_losing {
+                    self.lost.send_modify(|lost| *lost += 1);
                     continue;
                 }
                 if to.write_all(&buffer[..length]).await.is_err() {
