@@ -1,26 +1,12 @@
 //! The thread that runs the client library's network: started once, stopped when the process ends.
 
-use std::{
-    future::Future,
-    pin::pin,
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU64, Ordering},
-        mpsc,
-    },
-    task::{Context, Poll, Wake, Waker},
-    thread::{self, JoinHandle, Thread},
-};
+mod at_exit;
+mod running;
 
-use foundationdb::{
-    Database, FdbError,
-    api::{FdbApiBuilder, NetworkBuilder},
-    options::NetworkOption,
-};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
-// https://apple.github.io/foundationdb/api-error-codes.html
-const PLATFORM_ERROR: i32 = 1500;
-const INTERNAL_ERROR: i32 = 4100;
+use self::running::Running;
+use foundationdb::{FdbError, api::FdbApiBuilder, options::NetworkOption};
 
 /// What the client library's network is to be told before it starts: TLS, knobs, traces.
 ///
@@ -127,6 +113,8 @@ impl Network {
         match boot(self.options) {
             Ok(running) => {
                 *state = State::Running(running);
+                drop(state);
+                at_exit::register();
                 Ok(())
             }
             Err(error) => {
@@ -161,9 +149,19 @@ pub(crate) fn ensure_started() -> Result<(), NetworkError> {
     }
 }
 
+/// Tells that the network was used once more, and has answered.
+pub(crate) fn used() {
+    at_exit::used();
+}
+
+/// Sees to it that the network is stopped before what exists by now is taken down.
+pub(crate) fn stop_before_exit() {
+    at_exit::register();
+}
+
 enum State {
     Fresh,
-    Running(Stopper),
+    Running(Running),
     /// The program's own.
     Foreign,
     Refused(FdbError),
@@ -176,130 +174,23 @@ fn lock() -> MutexGuard<'static, State> {
     STATE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Stops the network, from a thread of its own: the one that ends the process has lost its thread-local
-/// values by then, and the client library would use them.
-struct Stopper {
-    stop: mpsc::Sender<()>,
-    thread: JoinHandle<()>,
-}
-
-impl Stopper {
-    /// A thread that starts the network, and waits until it is to be stopped.
-    fn start(network: NetworkBuilder) -> Result<Self, FdbError> {
-        let (stop, to_stop) = mpsc::channel();
-        let (tell_started, started) = mpsc::channel();
-        let work = move || {
-            // SAFETY: the network has to be stopped before the process ends, which `stop_at_exit` does;
-            // it is registered already.
-            #[expect(
-                unsafe_code,
-                reason = "the client library's network can't be started without"
-            )]
-            let running = match unsafe { network.boot() } {
-                Ok(running) => running,
-                Err(error) => {
-                    let _ = tell_started.send(Err(error));
-                    return;
-                }
-            };
-            run_through();
-            stop_before_exit();
-            // Whoever started this waits for it, and keeps the end of the other.
-            let _ = tell_started.send(Ok(()));
-            let _ = to_stop.recv();
-            drop(running);
-        };
-        let name = "fdb-stop".to_owned();
-        let spawned = thread::Builder::new().name(name).spawn(work);
-        let thread = spawned.map_err(|_| FdbError::from_code(PLATFORM_ERROR))?;
-        let started = started.recv();
-        started.map_err(|_| FdbError::from_code(INTERNAL_ERROR))??;
-        Ok(Self { stop, thread })
-    }
-
-    /// Returns once the network has stopped, and its threads have ended: they would clear away what
-    /// the end of the process does.
-    fn stop(self) {
-        drop(self.stop);
-        let _panicked = self.thread.join();
-    }
-}
-
-fn boot(options: Vec<NetworkOption>) -> Result<Stopper, FdbError> {
+fn boot(options: Vec<NetworkOption>) -> Result<Running, FdbError> {
     let mut network = FdbApiBuilder::default().build()?;
     for option in options {
         network = network.set_option(option)?;
     }
-    // If nobody would stop the network, it is not started.
-    if !stop_before_exit() {
-        return Err(FdbError::from_code(INTERNAL_ERROR));
-    }
-    Stopper::start(network)
+    Running::start(network)
 }
 
-/// Returns once the network has been through its loop, and has made what it needs for that.
-fn run_through() {
-    // Nothing is asked of any cluster.
-    let Ok(nobody) = Database::from_path("/dev/null") else {
-        return;
-    };
-    // More than one may be taken up in one round.
-    for _ in 0..16 {
-        if let Ok(tx) = nobody.create_trx() {
-            let _refused = block_on(tx.get_read_version());
-        }
-    }
-}
-
-/// What `future` returns. Blocks.
-fn block_on<F: Future>(future: F) -> F::Output {
-    struct Unpark(Thread);
-
-    impl Wake for Unpark {
-        fn wake(self: Arc<Self>) {
-            self.0.unpark();
-        }
-    }
-
-    let waker = Waker::from(Arc::new(Unpark(thread::current())));
-    let (mut future, mut cx) = (pin!(future), Context::from_waker(&waker));
-    loop {
-        match future.as_mut().poll(&mut cx) {
-            Poll::Ready(output) => return output,
-            Poll::Pending => thread::park(),
-        }
-    }
-}
-
-/// The network has been used: with the first use, the second, the fourth and so on, what the client
-/// library has made until then outlives the network.
-pub(crate) fn used() {
-    static USES: AtomicU64 = AtomicU64::new(0);
-    let earlier_uses = USES.fetch_add(1, Ordering::Relaxed);
-    if (earlier_uses + 1).is_power_of_two() {
-        stop_before_exit();
-    }
-}
-
-/// Has the network stopped when the process ends, before anything goes that is there now; says whether
-/// that could be arranged.
-///
-/// The client library makes some of its values when it first needs them, and they go with the process
-/// in the opposite order: those that were made after this was called are gone before the network
-/// stops, which still uses them. So it is called again behind the first uses.
-pub(crate) fn stop_before_exit() -> bool {
-    // SAFETY: a function without arguments, which may run more than once.
-    #[expect(unsafe_code, reason = "nothing in std runs when a process ends")]
-    let refused = unsafe { libc::atexit(stop_at_exit) };
-    refused == 0
-}
-
-/// Runs when `main` has returned or `exit` was called. Nothing waits for the client library then: a
-/// transaction in flight is one whose process has died.
-extern "C" fn stop_at_exit() {
-    let state = std::mem::replace(&mut *lock(), State::Stopped);
-    if let State::Running(stopper) = state {
-        stopper.stop();
+/// Stops the network, if dgen runs it. Nothing waits for the client library any more: a transaction
+/// in flight is one whose process has died.
+fn stop() {
+    let mut state = lock();
+    if let State::Running(_) = *state
+        && let State::Running(running) = std::mem::replace(&mut *state, State::Stopped)
+    {
+        drop(state);
+        running.stop();
     }
 }
 

@@ -16,7 +16,7 @@ use tokio::{runtime::Runtime, sync::mpsc};
 const IN_FLIGHT: u32 = 50;
 
 /// What ends at any moment ends at another each time.
-const REPETITIONS: usize = 10;
+const REPETITIONS: usize = 5;
 
 /// Not a test of its own: what the children do.
 #[test]
