@@ -20,7 +20,7 @@ use foundationdb::{
     options::{ConflictRangeType, MutationType, StreamingMode},
 };
 
-use crate::{error, stamped_keys::StampedKeys};
+use crate::{error, network, stamped_keys::StampedKeys};
 
 /// A transaction of the client library, until it is committed or cancelled.
 pub(crate) struct FdbTransaction {
@@ -186,7 +186,9 @@ impl BackendTransaction for FdbTransaction {
         let size_bytes = self.size_bytes.load(Ordering::Relaxed);
         let commit = tx.commit();
         Read::pending(async move {
-            match commit.await {
+            let committed = commit.await;
+            network::used();
+            match committed {
                 Ok(_committed) => Ok(()),
                 Err(failed) => Err(error::of_commit(*failed, size_bytes)),
             }

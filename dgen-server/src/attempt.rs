@@ -30,6 +30,7 @@ use crate::{
     memory::{self, Memory},
     progress::Progress,
     remedy::AttemptError,
+    standby::Standby,
     state::{self, Cached},
 };
 
@@ -49,6 +50,8 @@ pub(crate) struct Attempt<'a, S: Server> {
     pub(crate) batch_max: usize,
     /// The message of the queue whose answer was too much for its transaction.
     pub(crate) unanswerable: Option<[u8; 12]>,
+    /// Whether others serve, and this one is to let them.
+    pub(crate) standby: Option<Standby>,
     pub(crate) progress: &'a Progress,
 }
 
@@ -57,6 +60,8 @@ pub(crate) enum Attempted<S: Server> {
     Handled(Box<Batch<S>>),
     /// The server is locked, or its first message waits to be tried again.
     Held(Hold),
+    /// Others serve; this is the place of the queue's first message.
+    StoodBy([u8; 12]),
     /// The lock is nobody's, and this version does not know its message.
     Unknown(Lock),
     /// The lock of a holder that is gone was taken over.
@@ -135,6 +140,12 @@ impl<S: Server> Attempt<'_, S> {
             }
             return Ok(Attempted::Held(hold.clone()));
         }
+        if let Some(first) = head.items().first()
+            && let first = *first.stamp().as_bytes()
+            && self.stands_by(first)
+        {
+            return Ok(Attempted::StoodBy(first));
+        }
         let Some(cached) = state.current(tx, address).await? else {
             return Ok(Attempted::Killed);
         };
@@ -195,6 +206,19 @@ impl<S: Server> Attempt<'_, S> {
             has_backlog: head.may_have_more(),
             queue_length,
         })))
+    }
+
+    /// Whether to leave the queue, whose first message is at `first`, to others.
+    fn stands_by(&self, first: [u8; 12]) -> bool {
+        // Callers next door wait for nobody.
+        if !self.units.is_empty() {
+            return false;
+        }
+        let now = self.address.tenant.env().now();
+        let is_serving = self
+            .standby
+            .is_none_or(|standby| standby.wait(first, now).is_zero());
+        !is_serving || self.progress.is_overtaken()
     }
 
     /// How much of the agenda shares the transaction: less after one was too much, and nothing beside

@@ -92,6 +92,7 @@ mod never;
 mod open;
 mod options;
 mod shutdown;
+mod standby;
 mod start;
 mod status;
 mod tuid;

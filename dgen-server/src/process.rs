@@ -32,6 +32,7 @@ use crate::{
     progress::Progress,
     registry::Registration,
     remedy::{AttemptError, Remedy},
+    standby::Standby,
     state::Cached,
     urgent,
     waking::{Waking, Watched},
@@ -59,6 +60,8 @@ pub(crate) struct Process<S: Server> {
     has_backlog: bool,
     /// The hold that was seen last.
     seen: Option<Seen>,
+    /// Others serve, and this one lets them.
+    standby: Option<Standby>,
     /// Since when the server is locked, as this process sees it.
     locked_since: Option<Instant>,
     /// When the next timer is due.
@@ -77,6 +80,8 @@ enum Rest {
     Idle,
     /// The server is locked, or its first message waits: to be looked at again after so long.
     Held(Hold, Duration),
+    /// Others serve: to be looked at again after so long.
+    StoodBy(Duration),
     /// Nothing can be done for now.
     Stuck,
     Stop(StopReason),
@@ -105,6 +110,7 @@ impl<S: Server> Process<S> {
             urgent_units: Vec::new(),
             has_backlog: false,
             seen: None,
+            standby: None,
             locked_since: None,
             next_due_millis: None,
             locked: Vec::new(),
@@ -156,7 +162,7 @@ impl<S: Server> Process<S> {
             let so_far = self.heeded;
             waking = match rest {
                 Rest::Stop(reason) => return reason,
-                Rest::Idle | Rest::Held(..) if so_far == Request::Finish => {
+                Rest::Idle | Rest::Held(..) | Rest::StoodBy(_) if so_far == Request::Finish => {
                     if self.locked.is_empty() {
                         return StopReason::Shutdown;
                     }
@@ -164,6 +170,7 @@ impl<S: Server> Process<S> {
                 }
                 Rest::Idle => Box::pin(self.wait_for_push(waking)).await,
                 Rest::Held(hold, wait) => Box::pin(self.wait_for_hold(&hold, wait)).await,
+                Rest::StoodBy(wait) => Waking::after(self.address.tenant.env(), wait),
                 Rest::Stuck => {
                     self.failures = self.failures.saturating_add(1);
                     Waking::after(self.address.tenant.env(), backoff(self.failures))
@@ -208,9 +215,14 @@ impl<S: Server> Process<S> {
             }
             let progress = Progress::default();
             let begun = self.address.tenant.env().now();
-            let rest = match self.attempt(&progress).await {
+            let attempted = self.attempt(&progress).await;
+            if progress.is_overtaken() {
+                self.standby = Some(Standby::lost(self.standby));
+            }
+            let rest = match attempted {
                 Ok(Attempted::Handled(batch)) => self.committed(*batch, begun).await,
                 Ok(Attempted::Held(hold)) => Some(self.held(hold)),
+                Ok(Attempted::StoodBy(first)) => Some(self.stood_by(first)),
                 Ok(Attempted::Unknown(lock)) => Some(self.unknown_lock(lock)),
                 Ok(Attempted::Buried(buried)) => {
                     buried.announce(&self.address);
@@ -286,6 +298,7 @@ impl<S: Server> Process<S> {
                 seen: self.seen,
                 batch_max: self.batch_size.get(),
                 unanswerable: self.unanswerable,
+                standby: self.standby,
                 progress,
             };
             async move { attempt.run(&tx).await }
@@ -309,6 +322,10 @@ impl<S: Server> Process<S> {
             self.polling.reset();
         }
         self.has_backlog = batch.has_backlog;
+        if batch.taken > 0 {
+            // It serves.
+            self.standby = None;
+        }
         self.next_due_millis = batch.agenda.next_millis;
         let (cached, done, lock, stop) = batch.done.committed(&address).await;
         let acquired = lock.and_then(|lock| urgent::acquired(lock, &cached));
@@ -355,6 +372,14 @@ impl<S: Server> Process<S> {
             .seen
             .map_or(Duration::ZERO, |seen| seen.wait(&hold, now));
         Rest::Held(hold, wait)
+    }
+
+    /// Others serve the queue, whose first message is at `first`.
+    fn stood_by(&mut self, first: [u8; 12]) -> Rest {
+        let now = self.address.tenant.env().now();
+        let standby = self.standby.get_or_insert_with(|| Standby::lost(None));
+        standby.see(first, now);
+        Rest::StoodBy(standby.wait(first, now))
     }
 
     /// The lock may be taken over, but not by this version.
