@@ -1,7 +1,5 @@
 //! Where a database allows few watches, and more wait: those who get none poll.
 
-#[path = "support/elsewhere.rs"]
-mod elsewhere;
 #[path = "support/recorder.rs"]
 mod recorder;
 mod support;
@@ -12,9 +10,9 @@ use std::time::Duration;
 
 use dgen_server::{HeldBy, Tenant};
 use dgen_testkit::few_watches::{Refusal, Watches, few_watches};
-use elsewhere::elsewhere;
 use futures_util::future::{join, join_all};
 use recorder::Recorder;
+use support::elsewhere::elsewhere;
 use support::{
     desk::{DeskCall, DeskCast, DeskHandle, Step, act, after, desk, desk_with, texts},
     mocked::{Mocked, until, woken_only},

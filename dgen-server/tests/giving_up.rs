@@ -3,8 +3,6 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by it")]
 
-#[path = "support/elsewhere.rs"]
-mod elsewhere;
 #[path = "support/gate.rs"]
 mod gate;
 #[path = "support/patience.rs"]
@@ -19,13 +17,13 @@ use dgen_testkit::{
     Random,
     faults::{FaultyBackend, Rates},
 };
-use elsewhere::elsewhere;
 use futures_util::{
     FutureExt as _,
     future::{Either, join_all, poll_fn, select},
 };
 use gate::{Gate, gated};
 use patience::while_time_passes;
+use support::elsewhere::elsewhere;
 use support::{
     mocked::{Mocked, on_each_mocked_store, until, woken_only},
     *,

@@ -5,15 +5,13 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by it")]
 
-#[path = "support/elsewhere.rs"]
-mod elsewhere;
 mod support;
 
 use dgen_backend::{Database, KeyRange};
 use dgen_server::{CallError, Handle, Never, StartOptions, Tenant};
 use dgen_testkit::counting::{Counts, counted};
-use elsewhere::elsewhere;
 use futures_util::{FutureExt as _, future::join_all};
+use support::elsewhere::elsewhere;
 use support::{mocked::woken_only, *};
 
 /// A store as one OS process has it open, and what goes through it.
