@@ -33,6 +33,8 @@ pub(crate) struct Mocked {
     pub(crate) clock: MockClock,
     /// How far the calendar is behind, in milliseconds.
     behind_millis: Arc<AtomicU64>,
+    /// How many commits settle what is under way.
+    settling_commits: usize,
     folder: Option<tempfile::TempDir>,
 }
 
@@ -54,6 +56,8 @@ impl Mocked {
                 tenant: Tenant::new(db, Subspace::from("dgen")),
                 clock,
                 behind_millis,
+                // A consumer that is woken there reads and commits across the network.
+                settling_commits: 16,
                 folder: None,
             }
         }
@@ -67,6 +71,7 @@ impl Mocked {
             tenant: open(path, &env(&clock, &behind_millis)),
             clock,
             behind_millis,
+            settling_commits: 4,
             folder,
         }
     }
@@ -116,7 +121,7 @@ impl Mocked {
     /// Lets other tasks run, and what they commit reach the disk: the clock is not to move while they
     /// wait for that.
     async fn settle(&self) {
-        for _ in 0..4 {
+        for _ in 0..self.settling_commits {
             for _ in 0..50 {
                 tokio::task::yield_now().await;
             }
