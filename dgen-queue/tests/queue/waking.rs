@@ -214,9 +214,12 @@ async fn without_a_watch_waiting_polls() {
             let mut waiting = Box::pin(f.queue.wait_for_push(&tenant, day));
             assert!(!is_ready(&mut waiting));
             f.push(["a"]).await;
+            // Whether it sleeps already or has not seen yet that the queue is empty.
+            clock.set_auto_advance_max(Duration::from_millis(20));
             clock.advance(Duration::from_millis(20));
             waiting.await.unwrap();
         }
+        assert!(clock.elapsed() <= Duration::from_millis(40));
         f.consume(1).await;
         clock.set_auto_advance_max(Duration::from_secs(1));
         let begun = clock.elapsed();
