@@ -46,7 +46,8 @@ pub(super) const STEPS: &[Step] = &[
     },
     Step {
         name: "examples",
-        cargo: "test --no-fail-fast -p dgen-examples --features fdb --tests",
+        // With `--tests`, cargo would not build the examples, which the tests run.
+        cargo: "test --no-fail-fast -p dgen-examples --features fdb",
         kind: Kind::TestsOnCluster,
     },
     Step {
