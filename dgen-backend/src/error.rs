@@ -92,7 +92,7 @@ pub enum Error {
     TooManyVersionstamps,
 
     /// A read of a key that this transaction sets by versionstamp: its value exists only after the
-    /// commit.
+    /// commit. The commit fails too.
     #[error(
         "key {key} is written by versionstamp in this transaction and has no value before its commit"
     )]

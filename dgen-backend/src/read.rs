@@ -44,6 +44,18 @@ impl<T> Read<T> {
             State::Pending(future) => Read::pending(async move { f(future.await?) }),
         }
     }
+
+    /// The same read; `f` sees its error, if it fails.
+    pub(crate) fn inspect_err(self, f: impl FnOnce(&Error) + Send + 'static) -> Self
+    where
+        T: Send + 'static,
+    {
+        match self.0 {
+            State::Ready(Some(result)) => Self::ready(result.inspect_err(f)),
+            State::Ready(None) => self,
+            State::Pending(future) => Self::pending(async move { future.await.inspect_err(f) }),
+        }
+    }
 }
 
 // The answer in `Ready` is only ever moved out, never pinned.

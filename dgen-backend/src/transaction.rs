@@ -5,7 +5,7 @@ use std::{
     any::Any,
     fmt,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering},
     },
 };
@@ -60,7 +60,7 @@ impl Attempt {
 ///
 /// Every method fails with [`Error::UsedAfterCommit`] once the transaction was committed or
 /// cancelled. A write that failed fails the commit too, with the same error, so that a forgotten
-/// `?` loses nothing silently.
+/// `?` loses nothing silently; so does a read of a key that the transaction writes by versionstamp.
 #[derive(Clone)]
 pub struct Transaction {
     inner: Arc<Inner>,
@@ -73,7 +73,23 @@ struct Inner {
     write_count: AtomicUsize,
     size_bytes: AtomicUsize,
     versionstamps_used: AtomicU32,
-    first_error: Mutex<Option<Error>>,
+    /// Whether some keys have no value before the commit.
+    has_stamps: AtomicBool,
+    first_error: FirstError,
+}
+
+/// What the commit fails with.
+#[derive(Debug, Clone, Default)]
+struct FirstError(Arc<Mutex<Option<Error>>>);
+
+impl FirstError {
+    fn lock(&self) -> MutexGuard<'_, Option<Error>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn keep(&self, error: &Error) {
+        self.lock().get_or_insert_with(|| error.clone());
+    }
 }
 
 impl Transaction {
@@ -86,7 +102,8 @@ impl Transaction {
                 write_count: AtomicUsize::new(0),
                 size_bytes: AtomicUsize::new(0),
                 versionstamps_used: AtomicU32::new(0),
-                first_error: Mutex::new(None),
+                has_stamps: AtomicBool::new(false),
+                first_error: FirstError::default(),
             }),
         }
     }
@@ -331,11 +348,7 @@ impl Inner {
         if self.is_finished.swap(true, Ordering::AcqRel) {
             return Err(Error::UsedAfterCommit);
         }
-        let first_error = self
-            .first_error
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
+        let first_error = self.first_error.lock().take();
         let size_bytes = self.size_bytes.load(Ordering::Relaxed);
         let is_too_large =
             size_bytes > TRANSACTION_SIZE_MAX_BYTES && self.write_count.load(Ordering::Relaxed) > 0;
@@ -357,7 +370,7 @@ impl Inner {
         if isolation == Isolation::Serializable {
             self.count(2 * key.len() + 1);
         }
-        self.raw.get(key, isolation)
+        self.keep_unreadable(self.raw.get(key, isolation))
     }
 
     fn get_range(&self, read: &RangeRead, isolation: Isolation) -> Read<RangePage> {
@@ -370,7 +383,20 @@ impl Inner {
         if isolation == Isolation::Serializable {
             self.count(read.range.begin.len() + read.range.end.len());
         }
-        self.raw.get_range(read, isolation)
+        self.keep_unreadable(self.raw.get_range(read, isolation))
+    }
+
+    /// A read of what has no value yet fails the commit too, as in FoundationDB.
+    fn keep_unreadable<T: Send + 'static>(&self, read: Read<T>) -> Read<T> {
+        if !self.has_stamps.load(Ordering::Relaxed) {
+            return read;
+        }
+        let first_error = self.first_error.clone();
+        read.inspect_err(move |error| {
+            if let Error::Unreadable { .. } = error {
+                first_error.keep(error);
+            }
+        })
     }
 
     async fn collect_range(
@@ -390,19 +416,27 @@ impl Inner {
 
     fn mutate(&self, mutation: Mutation<'_>) -> Result<(), Error> {
         self.check_open()?;
-        self.try_mutate(mutation).inspect_err(|error| {
-            let mut first = self
-                .first_error
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner);
-            first.get_or_insert_with(|| error.clone());
-        })
+        self.try_mutate(mutation)
+            .inspect_err(|error| self.first_error.keep(error))
     }
 
     fn try_mutate(&self, mutation: Mutation<'_>) -> Result<(), Error> {
-        let size_bytes = self.count(check_mutation(&mutation)?);
+        let size_bytes = check_mutation(&mutation)?;
+        if let Mutation::ClearRange(range) = mutation
+            && range.is_empty()
+        {
+            return Ok(());
+        }
+        let size_bytes = self.count(size_bytes);
         if size_bytes > TRANSACTION_SIZE_MAX_BYTES {
             return Err(Error::TransactionTooLarge { size_bytes });
+        }
+        let is_stamp = matches!(
+            mutation,
+            Mutation::SetVersionstampedKey(..) | Mutation::SetVersionstampedValue(..)
+        );
+        if is_stamp {
+            self.has_stamps.store(true, Ordering::Relaxed);
         }
         self.raw.mutate(mutation)?;
         self.write_count.fetch_add(1, Ordering::Relaxed);

@@ -14,7 +14,9 @@ use dgen_backend::{
 };
 use foundationdb::{Database, FdbError, options::DatabaseOption};
 
-use crate::{OpenError, directories::NativeDirectories, error, transaction::FdbTransaction};
+use crate::{
+    OpenError, directories::NativeDirectories, error, network, transaction::FdbTransaction,
+};
 
 /// How many watches the client library lets wait if nobody says otherwise.
 const WATCHES_MAX: u32 = 10_000;
@@ -66,6 +68,7 @@ impl Backend for FdbBackend {
     }
 
     fn begin(&self) -> Result<Box<dyn BackendTransaction>, Error> {
+        network::used();
         let tx = self.db.create_trx().map_err(error::of_begin)?;
         Ok(Box::new(FdbTransaction::new(tx, self.watches_max)))
     }

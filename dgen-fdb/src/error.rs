@@ -100,8 +100,8 @@ mod tests {
     /// SPEC F1: an error without a variant keeps its code, its text, and what may be done about it.
     #[test]
     fn other_errors_keep_their_code() {
-        // process_behind, which is retried, and database_locked, which is not.
-        for (code, is_retryable) in [(1037, true), (1038, false)] {
+        // process_behind, which is retried, and key_outside_legal_range, which is not.
+        for (code, is_retryable) in [(1037, true), (2004, false)] {
             let error = native(code);
             assert_eq!(error.is_retryable(), is_retryable, "{error}");
             assert!(!error.maybe_executed(), "{error}");

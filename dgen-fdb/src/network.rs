@@ -1,5 +1,7 @@
 //! The thread that runs the client library's network: started once, stopped when the process ends.
 
+mod at_exit;
+
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use foundationdb::{
@@ -113,6 +115,8 @@ impl Network {
         match boot(self.options) {
             Ok(running) => {
                 *state = State::Running(running);
+                drop(state);
+                at_exit::register();
                 Ok(())
             }
             Err(error) => {
@@ -142,9 +146,18 @@ impl Network {
 /// Starts the network without options, unless it runs.
 pub(crate) fn ensure_started() -> Result<(), NetworkError> {
     match Network::default().start() {
-        Ok(()) | Err(NetworkError::Started) => Ok(()),
+        Ok(()) => Ok(()),
+        Err(NetworkError::Started) => {
+            at_exit::register();
+            Ok(())
+        }
         Err(error) => Err(error),
     }
+}
+
+/// Tells that the network was used once more.
+pub(crate) fn used() {
+    at_exit::used();
 }
 
 enum State {
@@ -167,26 +180,30 @@ fn boot(options: Vec<NetworkOption>) -> Result<NetworkAutoStop, FdbError> {
     for option in options {
         network = network.set_option(option)?;
     }
-    // SAFETY: the network has to be stopped before the process ends, which `stop_at_exit` does. If it
-    // can't be registered, nobody would: so that comes first.
+    // SAFETY: the network has to be stopped before the process ends, which `at_exit` sees to.
     #[expect(
         unsafe_code,
         reason = "the client library's network can't be started without"
     )]
     unsafe {
-        if libc::atexit(stop_at_exit) != 0 {
-            // internal_error
-            return Err(FdbError::from_code(4100));
-        }
         network.boot()
     }
 }
 
-/// Runs when `main` has returned or `exit` was called. Nothing waits for the client library then: a
-/// transaction in flight is one whose process has died.
-extern "C" fn stop_at_exit() {
-    let running = std::mem::replace(&mut *lock(), State::Stopped);
-    drop(running);
+/// Stops the network, if dgen runs it. Nothing waits for the client library any more: a transaction
+/// in flight is one whose process has died.
+pub(crate) fn stop() {
+    let mut state = lock();
+    if let State::Running(_) = *state {
+        let running = std::mem::replace(&mut *state, State::Stopped);
+        drop(state);
+        // On a thread of its own: at the end of the process, what the client library keeps for each
+        // thread may be gone from this one.
+        let stopping = std::thread::Builder::new().spawn(move || drop(running));
+        if let Ok(stopping) = stopping {
+            let _panicked = stopping.join();
+        }
+    }
 }
 
 fn refused(error: FdbError) -> NetworkError {

@@ -73,7 +73,7 @@ async fn keys(db: &Database) -> Result<usize, Error> {
 /// SPEC C3, C4: what is read is what was written last, and its version is the commit's.
 #[tokio::test]
 async fn a_state_and_its_version_are_read_back() -> Outcome {
-    let db = dgen_local::in_memory()?;
+    let db = crate::database();
     assert!(load::<Shop>(&db).await?.is_none());
     assert_eq!(dgen_codec::version(&db.begin()?, &base()).await?, None);
 
@@ -104,7 +104,7 @@ async fn a_state_and_its_version_are_read_back() -> Outcome {
 /// SPEC C2, C4: where nothing changed, nothing is written, and the version stays.
 #[tokio::test]
 async fn an_equal_state_writes_nothing() -> Outcome {
-    let db = dgen_local::in_memory()?;
+    let db = crate::database();
     let (_, version) = store(&db, None, &shop(3)).await?;
     let loaded = load::<Shop>(&db).await?.expect("it was stored");
     let tx = db.begin()?;
@@ -117,7 +117,7 @@ async fn an_equal_state_writes_nothing() -> Outcome {
 /// SPEC C3: states of megabytes are read in pages, and any of their parts can change.
 #[tokio::test]
 async fn a_state_of_megabytes_round_trips() -> Outcome {
-    let db = dgen_local::in_memory()?;
+    let db = crate::database();
     let mut value = shop(5_000);
     value.orders[17].note = "x".repeat(1_000_000);
     let (written, _) = store(&db, None, &value).await?;
@@ -141,7 +141,7 @@ async fn a_state_of_megabytes_round_trips() -> Outcome {
 /// SPEC C2: without an old state, whatever was below the prefix goes; neighbours stay.
 #[tokio::test]
 async fn a_first_write_replaces_what_was_there() -> Outcome {
-    let db = dgen_local::in_memory()?;
+    let db = crate::database();
     let neighbour = Subspace::from(("Shop", "demo", "statement")).pack(&1);
     db.transact(|tx| {
         let neighbour = neighbour.clone();
@@ -164,7 +164,7 @@ async fn a_first_write_replaces_what_was_there() -> Outcome {
 /// SPEC C4: a cached state is current while its version is; a change in between is a conflict.
 #[tokio::test]
 async fn a_version_read_guards_a_blind_write() -> Outcome {
-    let db = dgen_local::in_memory()?;
+    let db = crate::database();
     let (first, version) = store(&db, None, &shop(1)).await?;
     let tx = db.begin()?;
     assert_eq!(dgen_codec::version(&tx, &base()).await?, version);
@@ -191,7 +191,7 @@ async fn a_value_that_does_not_decode_names_its_place() -> Outcome {
         #[serde(rename = "total")]
         _total: String,
     }
-    let db = dgen_local::in_memory()?;
+    let db = crate::database();
     store(&db, None, &shop(1)).await?;
     let error = load::<OtherShop>(&db)
         .await
@@ -212,7 +212,7 @@ async fn a_value_that_does_not_decode_names_its_place() -> Outcome {
 /// SPEC C4: a state or a version that is not there alone is damage, not a missing state.
 #[tokio::test]
 async fn half_a_state_is_an_error() -> Outcome {
-    let db = dgen_local::in_memory()?;
+    let db = crate::database();
     store(&db, None, &7_u8).await?;
     let tx = db.begin()?;
     tx.clear(&dgen_codec::version_key(&base()))?;
@@ -246,7 +246,7 @@ async fn half_a_state_is_an_error() -> Outcome {
 /// SPEC S4: a reply of any size is chunks under one prefix.
 #[tokio::test]
 async fn chunks_round_trip() -> Outcome {
-    let db = dgen_local::in_memory()?;
+    let db = crate::database();
     for size in [0, 1, 100_000, 100_001, 1_234_567, 3] {
         let bytes = vec![7; size];
         let tx = db.begin()?;
@@ -284,7 +284,7 @@ fn everything_is_send() -> Outcome {
     fn is_send<T: Send>(_: &T) {}
     fn is_send_and_sync<T: Send + Sync>() {}
     is_send_and_sync::<(Stored, Version, LoadError, StoreError)>();
-    let db = dgen_local::in_memory()?;
+    let db = crate::database();
     let (tx, base) = (db.begin()?, base());
     is_send(&dgen_codec::load::<Shop>(&tx, &base));
     is_send(&dgen_codec::read_chunks(&tx, &base));
