@@ -8,7 +8,7 @@
 use std::{error::Error, path::PathBuf, process::ExitCode, time::Duration};
 
 use clap::Parser;
-use dgen_examples::load;
+use dgen_examples::{load, store};
 use dgen_macros::dgen_server;
 use serde::{Deserialize, Serialize};
 
@@ -60,7 +60,8 @@ async fn main() -> ExitCode {
 }
 
 async fn run(options: Options) -> Result<(), Box<dyn Error>> {
-    let tenant = dgen_server::open(&options.path)?;
+    // `dgen_server::open(&options.path)?`, or on a cluster `dgen_fdb::open(..).await?`.
+    let tenant = store::open(&options.path).await?;
     let counter = CounterHandle::start(&tenant, "demo", ()).await?;
     let path = options.path.display();
     println!("{path}: found the counter at {}", counter.value().await?);

@@ -25,6 +25,7 @@ use std::{
 };
 
 use clap::Parser;
+use dgen_examples::store;
 use dgen_macros::dgen_server;
 use dgen_server::{HeldBy, Locked, StartOptions};
 use serde::{Deserialize, Serialize};
@@ -90,7 +91,8 @@ async fn main() -> ExitCode {
 }
 
 async fn run(options: Options) -> Result<(), Box<dyn Error>> {
-    let tenant = dgen_server::open(&options.data)?;
+    let tenant = store::open(&options.data).await?;
+    fs::create_dir_all(&options.data)?; // a cluster makes none
     BANK.get_or_init(|| Bank {
         book: options.data.join("book"),
         takes: Duration::from_secs_f64(options.bank_seconds),
@@ -101,7 +103,7 @@ async fn run(options: Options) -> Result<(), Box<dyn Error>> {
     let order = options.order;
     let payment = PaymentHandle::start_with(&tenant, &*order, order.clone(), start).await?;
     if let Some(HeldBy::Lock { fence, .. }) = payment.status().await?.hold {
-        println!("a run with fence {fence} was killed at its work, which is taken over");
+        println!("a run with fence {fence} is at work; if it was killed, that is taken over");
     }
     let receipt = payment.charge(options.cents).await?;
     println!("paid: {receipt}");
@@ -150,11 +152,10 @@ impl Bank {
     }
 
     fn write(&self, key: &str, line: &str) -> Result<(), String> {
-        let book = OpenOptions::new()
-            .create(true)
-            .append(true)
-            .open(&self.book);
-        let written = book.and_then(|mut book| writeln!(book, "{key}: {line}"));
+        let mut append = OpenOptions::new();
+        let book = append.create(true).append(true).open(&self.book);
+        let line = format!("{key}: {line}\n");
+        let written = book.and_then(|mut book| book.write_all(line.as_bytes()));
         written.map_err(closed)
     }
 

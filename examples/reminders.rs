@@ -13,7 +13,8 @@
 //!
 //! Only `run` consumes; the others ask with priority messages, which need no consumer, and so fire
 //! nothing. The store is in `reminders-data`; `--data` names another folder. One program at a time has
-//! it open: stop `run` with Ctrl-C to add a reminder, and start it again.
+//! a folder open: stop `run` with Ctrl-C to add a reminder, and start it again. On a cluster `run`
+//! goes on, and fires what others note meanwhile.
 
 use std::{
     collections::BTreeMap,
@@ -24,6 +25,7 @@ use std::{
 };
 
 use clap::{Parser, Subcommand};
+use dgen_examples::store;
 use dgen_macros::dgen_server;
 use dgen_server::{Context, StartOptions};
 use humantime::{format_duration, format_rfc3339_seconds};
@@ -131,7 +133,7 @@ async fn main() -> ExitCode {
 }
 
 async fn run(options: Options) -> Result<(), Box<dyn Error>> {
-    let tenant = dgen_server::open(&options.data)?;
+    let tenant = store::open(&options.data).await?;
     let asking = StartOptions::default().consume(false);
     let reminders = RemindersHandle::start_with(&tenant, (), (), asking).await?;
     match options.command {

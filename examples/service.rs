@@ -30,6 +30,7 @@ use axum::{
     routing::{get, post},
 };
 use clap::Parser;
+use dgen_examples::store;
 use dgen_macros::dgen_server;
 use dgen_server::{CallError, StartError, Tenant};
 use serde::{Deserialize, Serialize};
@@ -144,7 +145,7 @@ async fn main() -> ExitCode {
 
 async fn run(options: Options) -> Result<(), Box<dyn Error>> {
     let asked_to_end = asked_to_end()?;
-    let tenant = dgen_server::open(&options.data)?;
+    let tenant = store::open(&options.data).await?;
     let counters = Counters {
         tenant: tenant.clone(),
         started: Arc::default(),

@@ -13,6 +13,7 @@
 use std::{error::Error, path::PathBuf, process::ExitCode};
 
 use clap::{Parser, ValueEnum};
+use dgen_examples::store;
 use dgen_server::Tenant;
 
 /// The shop's first version.
@@ -112,7 +113,7 @@ async fn main() -> ExitCode {
 }
 
 async fn run(options: Options) -> Result<(), Box<dyn Error>> {
-    let tenant = dgen_server::open(&options.data)?;
+    let tenant = store::open(&options.data).await?;
     match options.version {
         Version::V1 => run_v1(&tenant).await,
         Version::V2 => run_v2(&tenant).await,

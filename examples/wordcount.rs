@@ -26,6 +26,7 @@ use std::{
 };
 
 use clap::Parser;
+use dgen_examples::store;
 use dgen_macros::dgen_server;
 use dgen_server::{Context, StartError, Tenant};
 use futures_util::{StreamExt, TryStreamExt, stream};
@@ -130,7 +131,7 @@ async fn run(options: Options) -> Result<(), Box<dyn Error>> {
     let file = File::open(&options.file).map_err(|error| format!("{name}: {error}"))?;
     let len = file.metadata()?.len();
     let mut file = BufReader::new(file);
-    let tenant = dgen_server::open(&options.data)?;
+    let tenant = store::open(&options.data).await?;
     let reader = ReaderHandle::start(&tenant, &*name, name.clone()).await?;
 
     let (mut offset, known) = reader.progress().await?;
@@ -153,6 +154,9 @@ async fn run(options: Options) -> Result<(), Box<dyn Error>> {
     }
     bar.finish();
 
+    // On a cluster, others may read the same file, and have read a part of it.
+    let (_, known) = reader.progress().await?;
+    start(&tenant, &name, known, &mut words).await?;
     let count = |(word, server): (String, WordHandle)| async move { (word, server.count().await) };
     let mut counts = stream::iter(words).map(count).buffered(AT_ONCE);
     let mut out = io::stdout().lock();

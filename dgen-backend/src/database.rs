@@ -23,7 +23,7 @@ impl Database {
     /// The database over `backend`.
     #[must_use]
     pub fn new(backend: impl Backend) -> Self {
-        let marker_slots = MarkerSlots::new(backend.env().random());
+        let marker_slots = MarkerSlots::new(backend.env().clone());
         Self {
             inner: Arc::new(Inner {
                 backend: Box::new(backend),

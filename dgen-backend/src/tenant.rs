@@ -6,7 +6,7 @@ use crate::{
     Database, Error, TransactOptions, Transaction,
     directory::{DirectoryError, DirectoryPath},
     env::Env,
-    retry,
+    marker, retry,
     tuple::Subspace,
 };
 
@@ -49,7 +49,11 @@ impl Tenant {
                 async move { directories.create_or_open(&tx, &path).await }
             })
             .await?;
-        Ok(Self::new(db.clone(), directory.into_subspace()))
+        let tenant = Self::new(db.clone(), directory.into_subspace());
+        if db.can_lose_commit_answer() {
+            tenant.clear_old_markers().await?;
+        }
+        Ok(tenant)
     }
 
     /// Runs `work` in a transaction and commits it, once: on a retryable error it is run again, and
@@ -117,6 +121,13 @@ impl Tenant {
             .can_lose_commit_answer()
             .then(|| self.db.marker_slots().marker(&self.subspace));
         retry::run(&self.db, options, marker, work).await
+    }
+
+    async fn clear_old_markers(&self) -> Result<(), Error> {
+        let now = self.env().wall_clock();
+        self.db
+            .transact(|tx| async move { marker::clear_old(&tx, &self.subspace, now).await })
+            .await
     }
 
     /// The database.

@@ -221,11 +221,15 @@ async fn reading_leaves_no_marker() {
     assert_eq!(markers_after_writes(&tenant, 0).await, 0);
 }
 
-/// SPEC B5: an operation whose outcome stays unknown keeps its marker's slot from all others.
+/// SPEC B5: an operation whose outcome stays unknown keeps its marker's slot from all others, until
+/// no attempt of it can arrive any more.
 #[tokio::test]
-async fn slot_of_an_unknown_outcome_is_not_used_again() {
-    let (db, faults) = faulty(1, always_unknown());
-    let tenant = Tenant::new(db, Subspace::from("tenant"));
+async fn slot_of_an_unknown_outcome_rests() {
+    let clock = MockClock::new(1).auto_advance_max(BACKOFF_MAX);
+    let rates = always_unknown();
+    let backend = FaultyBackend::new(model::in_memory_in(clock.env()), 1, rates);
+    let faults = backend.faults();
+    let tenant = Tenant::new(Database::new(backend), Subspace::from("tenant"));
     let key = tenant.subspace().pack(&"key");
     let options = TransactOptions::default().attempts_max(1);
     for _ in 0..8 {
@@ -237,6 +241,32 @@ async fn slot_of_an_unknown_outcome_is_not_used_again() {
     faults.stop();
     let applied = usize::try_from(faults.counts().unknown_applied).unwrap();
     assert_eq!(markers_after_writes(&tenant, 3).await, applied + 1);
+    clock.advance(Duration::from_secs(61));
+    let writes = (0..8).map(|_| tenant.transact(async |tx| tx.add(&key, 1)));
+    for write in futures_util::future::join_all(writes).await {
+        write.expect("no fault is injected any more");
+    }
+    assert!(
+        markers_after_writes(&tenant, 0).await <= 9,
+        "they are used again"
+    );
+}
+
+/// SPEC B5: what a process that is gone has left is cleared a day later, and nothing else.
+#[tokio::test]
+async fn markers_of_dead_processes_are_cleared() {
+    let clock = MockClock::new(1).auto_advance_max(BACKOFF_MAX);
+    let store = model::in_memory_in(clock.env());
+    let process = || Database::new(FaultyBackend::new(store.clone(), 1, Rates::default()));
+    let dead = Tenant::open(&process(), "tenant").await.unwrap();
+    assert_eq!(markers_after_writes(&dead, 1).await, 1);
+    let other = Tenant::open(&process(), "tenant").await.unwrap();
+    assert_eq!(markers_after_writes(&other, 1).await, 2);
+    clock.advance(Duration::from_secs(23 * 60 * 60));
+    assert_eq!(markers_after_writes(&other, 1).await, 2);
+    clock.advance(Duration::from_secs(2 * 60 * 60));
+    let opened = Tenant::open(&process(), "tenant").await.unwrap();
+    assert_eq!(markers_after_writes(&opened, 0).await, 1);
 }
 
 async fn markers_after_writes(tenant: &Tenant, count: usize) -> usize {

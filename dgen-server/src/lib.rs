@@ -42,6 +42,7 @@
 //! |---|---|---|
 //! | write a server | `#[dgen_server]`, or the trait by hand | crate `dgen-macros`, [`Server`] |
 //! | open a store | `dgen_server::open("data")?` | [`open`], [`in_memory`] |
+//! | use a FoundationDB cluster | `dgen_fdb::open("shop").await?` | crate `dgen-fdb` |
 //! | start a server, or only send to it | `CounterHandle::start(..)`, `::client(..)` | [`Handle`], [`StartOptions`] |
 //! | call, cast, send many at once | `h.increment(2).await?`, `h.batch().add(1).add(2).await?` | [`Call`], [`Cast`] |
 //! | send to another server in the same transaction | `cx.send(other.add(2))` | [`Context::send`] |

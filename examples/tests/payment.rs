@@ -1,34 +1,63 @@
 //! `payment`, killed while the bank takes its time.
+#![expect(clippy::unwrap_used, reason = "a test fails by it")]
 
 mod support;
 
-use std::{fs, path::Path, process::Command};
+use std::{fs, process::Command};
 
-use support::{Running, example, output};
+use support::{Running, Store, output};
 
 /// SPEC S7: locked work of a killed process is taken over, and its message takes effect once.
 #[test]
 fn a_payment_that_is_killed_twice_is_booked_once() {
-    let folder = tempfile::tempdir().unwrap();
-    let book = || fs::read_to_string(folder.path().join("book")).unwrap();
+    killed_twice_it_is_booked_once(&Store::in_folder());
+}
+
+#[cfg(feature = "fdb")]
+mod on_cluster {
+    use super::*;
+
+    /// SPEC S7, F1: on a cluster too.
+    #[test]
+    fn a_payment_that_is_killed_twice_is_booked_once() {
+        killed_twice_it_is_booked_once(&Store::on_cluster());
+    }
+
+    /// SPEC S7: who comes while another OS process is at work waits for it, and asks the bank nothing.
+    #[test]
+    fn a_payment_that_is_asked_for_twice_at_once_is_booked_once() {
+        let store = Store::on_cluster();
+        let mut first = Running::start(&mut payment(&store, "4"));
+        first.wait_for("the bank is asked");
+        let mut second = Running::start(&mut payment(&store, "60"));
+        second.wait_for("is at work");
+        assert_eq!(second.finish(), "paid: booked 250 cents");
+        assert!(first.finish().ends_with("paid: booked 250 cents"));
+        let book = fs::read_to_string(store.path().join("book")).unwrap();
+        assert_eq!(book.lines().count(), 2, "{book}");
+    }
+}
+
+fn killed_twice_it_is_booked_once(store: &Store) {
+    let book = || fs::read_to_string(store.path().join("book")).unwrap();
     let booked = |book: &str| book.matches("tea: booked 250 cents\n").count();
 
-    let mut before = Running::start(&mut payment(folder.path(), "60"));
+    let mut before = Running::start(&mut payment(store, "60"));
     before.wait_for("the bank is asked");
     before.kill();
     assert_eq!(booked(&book()), 0);
 
     // The bank has booked it, but its answer does not arrive.
-    let mut after = Running::start(&mut payment(folder.path(), "2"));
-    after.wait_for("was killed at its work, which is taken over");
+    let mut after = Running::start(&mut payment(store, "2"));
+    after.wait_for("is at work; if it was killed, that is taken over");
     after.wait_for("the bank has booked 250 cents");
     after.kill();
     assert_eq!(booked(&book()), 1);
 
-    let text = output(&mut payment(folder.path(), "0"));
+    let text = output(&mut payment(store, "0"));
     assert!(text.contains("taken over"), "{text}");
     assert!(text.contains("paid: booked 250 cents"), "{text}");
-    let text = output(&mut payment(folder.path(), "60"));
+    let text = output(&mut payment(store, "60"));
     assert_eq!(text, "paid: booked 250 cents\n");
 
     let book = book();
@@ -41,9 +70,8 @@ fn a_payment_that_is_killed_twice_is_booked_once() {
     );
 }
 
-fn payment(folder: &Path, bank_seconds: &str) -> Command {
-    let mut payment = example("payment");
-    payment.arg("--data").arg(folder);
+fn payment(store: &Store, bank_seconds: &str) -> Command {
+    let mut payment = store.example("payment");
     payment.args(["--bank-seconds", bank_seconds]);
     payment
 }

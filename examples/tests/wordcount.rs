@@ -10,9 +10,7 @@ use std::{
     process::{Command, Stdio},
 };
 
-use support::{Running, example, output};
-
-const KILLS: u32 = 24;
+use support::{Running, Store, output};
 
 /// What the example's documentation compares with.
 const PIPELINE: &str = r"LC_ALL=C tr -cs 'A-Za-z' '\n' \
@@ -21,16 +19,45 @@ const PIPELINE: &str = r"LC_ALL=C tr -cs 'A-Za-z' '\n' \
 /// SPEC T1, S2: each part of the file is counted once, whenever the program is killed.
 #[test]
 fn words_are_counted_exactly_however_the_count_is_killed() {
+    they_are_counted_exactly(Store::in_folder, 24);
+}
+
+#[cfg(feature = "fdb")]
+mod on_cluster {
+    use super::*;
+
+    /// SPEC T1, S2, F1: on a cluster too.
+    #[test]
+    fn words_are_counted_exactly_however_the_count_is_killed() {
+        they_are_counted_exactly(Store::on_cluster, 8);
+    }
+
+    /// SPEC S11: two OS processes read one file, and each prints what both have counted.
+    #[test]
+    fn words_are_counted_exactly_by_two_at_once() {
+        let store = Store::on_cluster();
+        let file = store.path().join("text");
+        // Each word stands in one place, so that neither of them reads all of them.
+        let letters = || 'a'..='z';
+        let words = letters().flat_map(|one| letters().map(move |two| format!("{one}{two} ")));
+        fs::write(&file, words.collect::<String>()).unwrap();
+        let start = || Running::start(wordcount(&file, &store, "10").stderr(Stdio::null()));
+        for running in [start(), start()] {
+            assert_eq!(running.finish() + "\n", expected(&file));
+        }
+    }
+}
+
+fn they_are_counted_exactly(new_store: impl Fn() -> Store, kills: u32) {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("text");
     fs::write(&file, text()).unwrap();
     let expected = expected(&file);
 
-    let (mut kills, mut stores) = (0, 0);
-    while kills < KILLS {
-        stores += 1;
-        let store = folder.path().join(format!("store-{stores}"));
-        while kills < KILLS {
+    let mut killed = 0;
+    while killed < kills {
+        let store = new_store();
+        while killed < kills {
             // Small parts, so that there is a transaction to kill whenever it is.
             let mut program = wordcount(&file, &store, "100");
             let mut running = Running::start(program.stderr(Stdio::null()));
@@ -38,10 +65,10 @@ fn words_are_counted_exactly_however_the_count_is_killed() {
             if !running.kill() {
                 break; // it came to its end: once more, in a new store
             }
-            kills += 1;
+            killed += 1;
         }
         let counts = output(&mut wordcount(&file, &store, "10000"));
-        assert_eq!(counts, expected, "after {kills} kills");
+        assert_eq!(counts, expected, "after {killed} kills");
     }
 }
 
@@ -56,18 +83,16 @@ fn words_are_runs_of_letters() {
         " A\na,b-\u{fc}ber \u{dc}ber a1b A.a'",
         "a longer wordlongerthanapart",
     ];
-    for (number, text) in texts.iter().enumerate() {
+    for text in texts {
         fs::write(&file, text).unwrap();
-        let store = folder.path().join(format!("store-{number}"));
-        let counts = output(&mut wordcount(&file, &store, "5"));
+        let counts = output(&mut wordcount(&file, &Store::in_folder(), "5"));
         assert_eq!(counts, expected(&file), "{text}");
     }
 }
 
-fn wordcount(file: &Path, store: &Path, chunk: &str) -> Command {
-    let mut wordcount = example("wordcount");
-    wordcount.arg(file).arg("--data").arg(store);
-    wordcount.args(["--chunk", chunk]);
+fn wordcount(file: &Path, store: &Store, chunk: &str) -> Command {
+    let mut wordcount = store.example("wordcount");
+    wordcount.arg(file).args(["--chunk", chunk]);
     wordcount
 }
 

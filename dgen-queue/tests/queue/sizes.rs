@@ -62,7 +62,7 @@ async fn a_chunked_item_over_the_byte_limit_comes_alone() {
 #[tokio::test]
 async fn an_item_near_the_transaction_limit_works() {
     let f = Fixture::new();
-    let item = pattern(9_980_000);
+    let item = pattern(9_960_000);
     f.push([&item]).await;
     assert!(f.consume(1).await == [item]);
 }

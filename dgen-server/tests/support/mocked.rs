@@ -133,7 +133,7 @@ impl Mocked {
         self.behind_millis.fetch_add(millis, Ordering::Relaxed);
     }
 
-    /// All keys, as tuples below the tenant.
+    /// All keys but commit markers, as tuples below the tenant.
     pub(crate) async fn keys(&self) -> Vec<Vec<Element<'static>>> {
         let prefix = self.tenant.subspace().bytes();
         let tx = self.tenant.database().begin().expect("the store is open");
@@ -144,6 +144,7 @@ impl Mocked {
                 let key: Vec<Element<'_>> = unpack(&row.key[prefix.len()..]).expect("a tuple");
                 key.into_iter().map(Element::into_owned).collect()
             })
+            .filter(|key: &Vec<_>| key.first() != Some(&Element::Int(0)))
             .collect()
     }
 

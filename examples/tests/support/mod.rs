@@ -3,6 +3,9 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by it")]
 #![allow(dead_code, reason = "no test needs all of it")]
 
+#[cfg(feature = "fdb")]
+mod cluster;
+
 use std::{
     env,
     hash::{BuildHasher, RandomState},
@@ -10,11 +13,70 @@ use std::{
     path::{Path, PathBuf},
     process::{Child, ChildStdout, Command, Stdio},
     thread,
-    time::SystemTime,
 };
 
+use tempfile::TempDir;
+
+/// Where an example keeps its servers, for one test: in a folder, or on a cluster.
+pub(crate) struct Store {
+    folder: TempDir,
+    #[cfg(feature = "fdb")]
+    cluster: Option<cluster::Cluster>,
+}
+
+impl Store {
+    pub(crate) fn in_folder() -> Self {
+        Self {
+            folder: tempfile::tempdir().unwrap(),
+            #[cfg(feature = "fdb")]
+            cluster: None,
+        }
+    }
+
+    #[cfg(feature = "fdb")]
+    pub(crate) fn on_cluster() -> Self {
+        Self {
+            cluster: Some(cluster::Cluster::of_this_test()),
+            ..Self::in_folder()
+        }
+    }
+
+    /// What the example calls it. A cluster's has a folder too, for what is no server's.
+    pub(crate) fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// The example of this name, on this store.
+    pub(crate) fn example(&self, name: &str) -> Command {
+        let mut example = example(name);
+        example.env_remove("DGEN_CLUSTER_FILE");
+        #[cfg(feature = "fdb")]
+        if let Some(cluster) = &self.cluster {
+            cluster.show(&mut example);
+        }
+        // A counter's is its only argument.
+        match name {
+            "counter" => example.arg(self.path()),
+            _ => example.arg("--data").arg(self.path()),
+        };
+        example
+    }
+
+    /// What changes with each write.
+    fn last_write(&self) -> Vec<u8> {
+        #[cfg(feature = "fdb")]
+        if let Some(cluster) = &self.cluster {
+            return cluster.last_write(self.path());
+        }
+        // When a file was written last.
+        let files = self.path().read_dir().unwrap().filter_map(Result::ok);
+        let times = files.filter_map(|file| file.metadata().ok()?.modified().ok());
+        format!("{:?}", times.max()).into()
+    }
+}
+
 /// The example of this name. `cargo test` builds it, but `cargo test --test ..` does not.
-pub(crate) fn example(name: &str) -> Command {
+fn example(name: &str) -> Command {
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("{name}.rs"));
     let tests = env::current_exe().unwrap(); // in `deps`, and the examples next to that
     let built = tests
@@ -64,10 +126,10 @@ impl Running {
 
     /// Waits until it has written to its store a random number of times, fewer than `max`, and a little
     /// longer; or until it has ended.
-    pub(crate) fn wait_for_some_writes(&mut self, store: &Path, max: u64) {
-        let (mut writes, mut last) = (random_below(max), None);
+    pub(crate) fn wait_for_some_writes(&mut self, store: &Store, max: u64) {
+        let (mut writes, mut last) = (random_below(max), Vec::new());
         while writes > 0 && self.program.try_wait().unwrap().is_none() {
-            let now = last_write(store);
+            let now = store.last_write();
             if now != last {
                 (writes, last) = (writes - 1, now);
             }
@@ -106,13 +168,6 @@ impl Drop for Running {
         self.program.kill().ok();
         self.program.wait().ok();
     }
-}
-
-/// When a file of the store was written last.
-fn last_write(store: &Path) -> Option<SystemTime> {
-    let files = store.read_dir().ok()?.filter_map(Result::ok);
-    let times = files.filter_map(|file| file.metadata().ok()?.modified().ok());
-    times.max()
 }
 
 fn random_below(end: u64) -> u64 {
