@@ -9,11 +9,12 @@
 mod bout;
 mod consumer;
 mod counter;
+mod cpu;
 mod crowd;
 mod load;
 mod stage;
 
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::HashMap, mem, sync::Arc};
 
 use crate::{
     Outcome,
@@ -34,6 +35,8 @@ use self::{
 #[derive(Default)]
 struct Rounds {
     rates: Vec<f64>,
+    /// Microseconds of processor time of an operation, where they can be told.
+    cpu_us: Vec<f64>,
     latency: Option<Latency>,
 }
 
@@ -78,10 +81,16 @@ async fn measure(
             let consumers = bout.load.consumers(stage)?;
             let crowd = Crowd::new(stage, bout);
             crowd.work(pace.slice / 4).await?;
+            let cpu_before = cpu::processor_time();
             let (sample, latency) = crowd.work(pace.slice).await?;
+            let cpu_after = cpu::processor_time();
             drop(consumers);
             let rounds = measured.entry(bout.name.clone()).or_default();
             rounds.rates.push(sample.rate());
+            if let (Some(before), Some(after)) = (cpu_before, cpu_after) {
+                let cpu_us = (after - before).as_secs_f64() * 1e6;
+                rounds.cpu_us.push(cpu_us / sample.ops as f64);
+            }
             rounds
                 .latency
                 .get_or_insert_with(Latency::new)
@@ -92,9 +101,14 @@ async fn measure(
 }
 
 fn case(bout: &Bout, measured: &mut HashMap<String, Rounds>) -> Case {
-    let latency = measured
-        .get_mut(&bout.name)
-        .and_then(|rounds| rounds.latency.take());
+    let own = measured.get_mut(&bout.name);
+    let (cpu_us, latency) = own.map_or_else(Default::default, |own| {
+        (mem::take(&mut own.cpu_us), own.latency.take())
+    });
+    let cpu = match &cpu_us[..] {
+        [] => String::new(),
+        _ => format!(", {:.0} us of our processor time each", median(cpu_us)),
+    };
     let rates = |name: &str| measured.get(name).map_or(&[][..], |rounds| &rounds.rates);
     let own = rates(&bout.name);
     let ratios = own.iter().zip(rates(bout.of)).map(|(own, of)| own / of);
@@ -108,7 +122,7 @@ fn case(bout: &Bout, measured: &mut HashMap<String, Rounds>) -> Case {
         target: bout.target,
         latency: latency.unwrap_or_else(Latency::new),
         note: format!(
-            "; {:.3} to {:.3}",
+            "; {:.3} to {:.3}{cpu}",
             ratios.first().unwrap_or(&f64::NAN),
             ratios.last().unwrap_or(&f64::NAN)
         ),
