@@ -58,7 +58,7 @@ pub enum Mutation<'a> {
     Add(&'a [u8], i64),
     /// The key, without its last four bytes, gets the value; ten bytes of the key, at the offset
     /// that those four name (little-endian), become the commit's versionstamp. The offset is
-    /// within bounds.
+    /// within bounds. Written behind all other mutations.
     SetVersionstampedKey(&'a [u8], &'a [u8]),
     /// The same with the value's bytes.
     SetVersionstampedValue(&'a [u8], &'a [u8]),

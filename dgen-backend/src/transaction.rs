@@ -187,7 +187,8 @@ impl Transaction {
         self.inner.mutate(Mutation::Add(key, delta))
     }
 
-    /// Sets a key that holds the commit's versionstamp.
+    /// Sets a key that holds the commit's versionstamp. It is written behind everything else of this
+    /// transaction: no clear of the same transaction removes it.
     ///
     /// `key` is a template as [`tuple::pack_with_versionstamp`](crate::tuple::pack_with_versionstamp)
     /// makes it: its last four bytes, little-endian, are the offset of the ten bytes that the commit

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use dgen_backend::{
-    CommitVersionstamp, Error, KeyPreview, KeyRange, Read, Transaction,
+    CommitVersionstamp, Error, KeyPreview, KeyRange, RangeRead, Read, Transaction,
     limits::VERSIONSTAMP_SIZE_BYTES, tuple::Subspace,
 };
 use serde::{Serialize, de::DeserializeOwned};
@@ -59,6 +59,9 @@ pub struct Written {
 
 /// Reads the state below `base`, if there is one, in one range read.
 ///
+/// The read is under way when this returns, so that others can share its round trip; a state of which
+/// the backend ends the first page early takes more.
+///
 /// # Errors
 /// [`LoadError::Decode`] if `T` does not read what is stored, [`LoadError::Damaged`] if stored
 /// bytes are not what was written; both name the key path. [`LoadError::Backend`] with
@@ -69,17 +72,28 @@ pub struct Written {
 ///
 /// # Examples
 /// See the [crate].
-pub async fn load<T: DeserializeOwned>(
+#[must_use = "a read does nothing for you until it is awaited"]
+pub fn load<T: DeserializeOwned>(
     tx: &Transaction,
     base: &Subspace,
-) -> Result<Option<Loaded<T>>, LoadError> {
-    let rows = tx.collect_range(KeyRange::subspace(base)).await?;
-    let prefix_size_bytes = base.bytes().len();
-    let rows = rows.iter().map(|row| Row {
-        key: &row.key[prefix_size_bytes..],
-        value: &row.value,
-    });
-    from_rows(base, &rows.collect::<Vec<_>>())
+) -> impl Future<Output = Result<Option<Loaded<T>>, LoadError>> + Send + use<T> {
+    let (tx, base) = (tx.clone(), base.clone());
+    let read = RangeRead::from(KeyRange::subspace(&base));
+    let first_page = tx.get_range(read.clone());
+    async move {
+        let page = first_page.await?;
+        let rest = page.rest(&read);
+        let mut rows = page.rows;
+        if let Some(rest) = rest {
+            rows.extend(tx.collect_range(rest).await?);
+        }
+        let prefix_size_bytes = base.bytes().len();
+        let rows = rows.iter().map(|row| Row {
+            key: &row.key[prefix_size_bytes..],
+            value: &row.value,
+        });
+        from_rows(&base, &rows.collect::<Vec<_>>())
+    }
 }
 
 /// The pure part of [`load`].

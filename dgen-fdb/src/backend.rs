@@ -68,7 +68,6 @@ impl Backend for FdbBackend {
     }
 
     fn begin(&self) -> Result<Box<dyn BackendTransaction>, Error> {
-        network::used();
         let tx = self.db.create_trx().map_err(error::of_begin)?;
         Ok(Box::new(FdbTransaction::new(tx, self.watches_max)))
     }
@@ -79,6 +78,13 @@ impl Backend for FdbBackend {
 
     fn directories(&self) -> Arc<dyn Directories> {
         Arc::new(NativeDirectories)
+    }
+}
+
+impl Drop for FdbBackend {
+    fn drop(&mut self) {
+        // As a rule the process ends next.
+        network::stop_before_exit();
     }
 }
 

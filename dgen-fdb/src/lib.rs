@@ -26,6 +26,7 @@ mod error;
 mod network;
 mod open;
 mod open_error;
+mod stamped_keys;
 mod transaction;
 
 pub use backend::FdbBackend;

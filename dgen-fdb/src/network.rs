@@ -1,14 +1,12 @@
 //! The thread that runs the client library's network: started once, stopped when the process ends.
 
 mod at_exit;
+mod running;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use foundationdb::{
-    FdbError,
-    api::{FdbApiBuilder, NetworkAutoStop},
-    options::NetworkOption,
-};
+use self::running::Running;
+use foundationdb::{FdbError, api::FdbApiBuilder, options::NetworkOption};
 
 /// What the client library's network is to be told before it starts: TLS, knobs, traces.
 ///
@@ -146,23 +144,24 @@ impl Network {
 /// Starts the network without options, unless it runs.
 pub(crate) fn ensure_started() -> Result<(), NetworkError> {
     match Network::default().start() {
-        Ok(()) => Ok(()),
-        Err(NetworkError::Started) => {
-            at_exit::register();
-            Ok(())
-        }
+        Ok(()) | Err(NetworkError::Started) => Ok(()),
         Err(error) => Err(error),
     }
 }
 
-/// Tells that the network was used once more.
+/// Tells that the network was used once more, and has answered.
 pub(crate) fn used() {
     at_exit::used();
 }
 
+/// Sees to it that the network is stopped before what exists by now is taken down.
+pub(crate) fn stop_before_exit() {
+    at_exit::register();
+}
+
 enum State {
     Fresh,
-    Running(#[expect(dead_code, reason = "stops the network when it is dropped")] NetworkAutoStop),
+    Running(Running),
     /// The program's own.
     Foreign,
     Refused(FdbError),
@@ -175,34 +174,23 @@ fn lock() -> MutexGuard<'static, State> {
     STATE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn boot(options: Vec<NetworkOption>) -> Result<NetworkAutoStop, FdbError> {
+fn boot(options: Vec<NetworkOption>) -> Result<Running, FdbError> {
     let mut network = FdbApiBuilder::default().build()?;
     for option in options {
         network = network.set_option(option)?;
     }
-    // SAFETY: the network has to be stopped before the process ends, which `at_exit` sees to.
-    #[expect(
-        unsafe_code,
-        reason = "the client library's network can't be started without"
-    )]
-    unsafe {
-        network.boot()
-    }
+    Running::start(network)
 }
 
 /// Stops the network, if dgen runs it. Nothing waits for the client library any more: a transaction
 /// in flight is one whose process has died.
-pub(crate) fn stop() {
+fn stop() {
     let mut state = lock();
-    if let State::Running(_) = *state {
-        let running = std::mem::replace(&mut *state, State::Stopped);
+    if let State::Running(_) = *state
+        && let State::Running(running) = std::mem::replace(&mut *state, State::Stopped)
+    {
         drop(state);
-        // On a thread of its own: at the end of the process, what the client library keeps for each
-        // thread may be gone from this one.
-        let stopping = std::thread::Builder::new().spawn(move || drop(running));
-        if let Ok(stopping) = stopping {
-            let _panicked = stopping.join();
-        }
+        running.stop();
     }
 }
 

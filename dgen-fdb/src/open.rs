@@ -1,8 +1,16 @@
 //! Opening a cluster's database.
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
-use dgen_backend::{Database, Tenant, directory::DirectoryPath, env::Env};
+use dgen_backend::{
+    Database, Error, Tenant, TransactOptions,
+    directory::{DirectoryError, DirectoryPath},
+    env::Env,
+};
 
 use crate::{FdbBackend, OpenError, cluster_file, network};
 
@@ -14,7 +22,8 @@ use crate::{FdbBackend, OpenError, cluster_file, network};
 /// within the OS process, those of two only through the cluster.
 ///
 /// # Errors
-/// [`OpenError`] says what to do. A cluster that does not answer fails after 30 seconds.
+/// [`OpenError`] says what to do. A cluster that does not answer is
+/// [`OpenError::NoAnswer`] after 30 seconds.
 ///
 /// # Cancel safety
 /// Dropped before it resolves, the directory may have been made.
@@ -37,6 +46,7 @@ pub struct Options {
     env: Env,
     cluster_file: Option<PathBuf>,
     watches_max: Option<u32>,
+    deadline: Duration,
 }
 
 impl Default for Options {
@@ -45,6 +55,7 @@ impl Default for Options {
             env: Env::system(),
             cluster_file: None,
             watches_max: None,
+            deadline: Duration::from_secs(30),
         }
     }
 }
@@ -74,6 +85,13 @@ impl Options {
         self
     }
 
+    /// How long [`open`](Self::open) waits for the cluster. Default: 30 seconds.
+    #[must_use]
+    pub fn deadline(mut self, deadline: Duration) -> Self {
+        self.deadline = deadline;
+        self
+    }
+
     /// As [`open`], with these options.
     ///
     /// # Errors
@@ -84,12 +102,27 @@ impl Options {
     pub async fn open(&self, path: impl Into<DirectoryPath>) -> Result<Tenant, OpenError> {
         let cluster_file = cluster_file::find(self.cluster_file.as_deref())?;
         let db = self.connect(&cluster_file)?;
-        Tenant::open(&db, path)
-            .await
-            .map_err(|error| OpenError::Directory {
+        let (path, directories) = (path.into(), db.directories());
+        let options = TransactOptions::default().deadline(self.deadline);
+        let opened = db.transact_with(&options, |tx| {
+            let (path, directories) = (path.clone(), Arc::clone(&directories));
+            async move { directories.create_or_open(&tx, &path).await }
+        });
+        let opened = opened.await;
+        network::stop_before_exit();
+        match opened {
+            Ok(directory) => Ok(Tenant::new(db.clone(), directory.into_subspace())),
+            Err(DirectoryError::Transaction(Error::DeadlineExceeded {
+                after, last: None, ..
+            })) => Err(OpenError::NoAnswer {
+                cluster_file,
+                after,
+            }),
+            Err(error) => Err(OpenError::Directory {
                 cluster_file,
                 source: Box::new(error),
-            })
+            }),
+        }
     }
 
     /// The whole database of the cluster, for a [`Tenant`] in a subspace of your own. Does not wait
@@ -104,6 +137,7 @@ impl Options {
     fn connect(&self, cluster_file: &Path) -> Result<Database, OpenError> {
         network::ensure_started()?;
         let backend = FdbBackend::connect(cluster_file, self.env.clone(), self.watches_max)?;
+        network::stop_before_exit();
         Ok(Database::new(backend))
     }
 }

@@ -1,6 +1,6 @@
 //! Why a cluster can't be used.
 
-use std::{io, path::PathBuf};
+use std::{io, path::PathBuf, time::Duration};
 
 use dgen_backend::directory::DirectoryError;
 
@@ -39,10 +39,18 @@ pub enum OpenError {
         message: String,
     },
 
-    /// The directory could not be opened. If it wraps
-    /// [`DeadlineExceeded`](dgen_backend::Error::DeadlineExceeded) with nothing in it, the cluster
-    /// did not answer.
-    #[error("the directory could not be opened; is the cluster of {} up?", cluster_file.display())]
+    /// Nobody answered. The cluster is down, can't be reached from here, speaks another version, or
+    /// its file names servers that are gone. Opening again may help.
+    #[error("the cluster of {} did not answer within {after:?}", cluster_file.display())]
+    NoAnswer {
+        /// The file that names the cluster.
+        cluster_file: PathBuf,
+        /// How long was waited.
+        after: Duration,
+    },
+
+    /// The directory could not be opened.
+    #[error("the directory could not be opened on the cluster of {}", cluster_file.display())]
     Directory {
         /// The file that names the cluster.
         cluster_file: PathBuf,

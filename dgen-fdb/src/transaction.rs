@@ -20,20 +20,29 @@ use foundationdb::{
     options::{ConflictRangeType, MutationType, StreamingMode},
 };
 
-use crate::error;
+use crate::{error, network, stamped_keys::StampedKeys};
 
 /// A transaction of the client library, until it is committed or cancelled.
 pub(crate) struct FdbTransaction {
-    /// Shared with the directory layer while it works in it.
-    tx: Mutex<Option<Arc<Transaction>>>,
+    live: Mutex<Option<Live>>,
     size_bytes: AtomicUsize,
     watches_max: u32,
 }
 
+struct Live {
+    /// Shared with the directory layer while it works in it.
+    tx: Arc<Transaction>,
+    stamped_keys: StampedKeys,
+}
+
 impl FdbTransaction {
     pub(crate) fn new(tx: Transaction, watches_max: u32) -> Self {
+        let live = Live {
+            tx: Arc::new(tx),
+            stamped_keys: StampedKeys::default(),
+        };
         Self {
-            tx: Mutex::new(Some(Arc::new(tx))),
+            live: Mutex::new(Some(live)),
             size_bytes: AtomicUsize::new(0),
             watches_max,
         }
@@ -41,18 +50,15 @@ impl FdbTransaction {
 
     /// The client library's transaction, for as long as it is not committed.
     pub(crate) fn shared(&self) -> Result<Arc<Transaction>, Error> {
-        self.lock().clone().ok_or(Error::UsedAfterCommit)
+        self.with(|live| Arc::clone(&live.tx))
     }
 
-    fn lock(&self) -> MutexGuard<'_, Option<Arc<Transaction>>> {
-        self.tx.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Option<Live>> {
+        self.live.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn with<T>(&self, call: impl FnOnce(&Transaction) -> T) -> Result<T, Error> {
-        self.lock()
-            .as_deref()
-            .map(call)
-            .ok_or(Error::UsedAfterCommit)
+    fn with<T>(&self, call: impl FnOnce(&mut Live) -> T) -> Result<T, Error> {
+        self.lock().as_mut().map(call).ok_or(Error::UsedAfterCommit)
     }
 
     /// Sends a read at once; its answer is passed through `then`.
@@ -64,7 +70,11 @@ impl FdbTransaction {
     where
         F: Future<Output = Result<T, FdbError>> + Send + 'static,
     {
-        match self.with(send) {
+        let sent = self.with(|live| {
+            live.stamped_keys.announce(&live.tx);
+            send(&live.tx)
+        });
+        match sent {
             Ok(answer) => Read::pending(async move { then(answer.await) }),
             Err(error) => Read::ready(Err(error)),
         }
@@ -120,16 +130,14 @@ impl BackendTransaction for FdbTransaction {
 
     fn mutate(&self, mutation: Mutation<'_>) -> Result<(), Error> {
         self.count(size_of_mutation(&mutation));
-        self.with(|tx| match mutation {
+        self.with(|Live { tx, stamped_keys }| match mutation {
             Mutation::Set(key, value) => tx.set(key, value),
             Mutation::Clear(key) => tx.clear(key),
             Mutation::ClearRange(range) => tx.clear_range(&range.begin, &range.end),
             Mutation::Add(key, delta) => {
                 tx.atomic_op(key, &delta.to_le_bytes(), MutationType::Add);
             }
-            Mutation::SetVersionstampedKey(key, value) => {
-                tx.atomic_op(key, value, MutationType::SetVersionstampedKey);
-            }
+            Mutation::SetVersionstampedKey(key, value) => stamped_keys.push(key, value),
             Mutation::SetVersionstampedValue(key, value) => {
                 tx.atomic_op(key, value, MutationType::SetVersionstampedValue);
             }
@@ -142,13 +150,13 @@ impl BackendTransaction for FdbTransaction {
             ConflictKind::Read => ConflictRangeType::Read,
             ConflictKind::Write => ConflictRangeType::Write,
         };
-        self.with(|tx| tx.add_conflict_range(&range.begin, &range.end, kind))?
+        self.with(|live| live.tx.add_conflict_range(&range.begin, &range.end, kind))?
             .map_err(error::of)
     }
 
     fn watch(&self, key: &[u8]) -> Result<Watch, Error> {
         let watches_max = self.watches_max;
-        let watch = self.with(|tx| tx.watch(key))?;
+        let watch = self.with(|live| live.tx.watch(key))?;
         Ok(Watch::new(async move {
             watch
                 .await
@@ -167,15 +175,20 @@ impl BackendTransaction for FdbTransaction {
     }
 
     fn commit(&self) -> Read<()> {
-        let tx = self.lock().take().and_then(Arc::into_inner);
-        let Some(tx) = tx else {
+        let committed = self.lock().take().and_then(|live| {
+            live.stamped_keys.send(&live.tx);
+            Arc::into_inner(live.tx)
+        });
+        let Some(tx) = committed else {
             // Committed already, or the directory layer still works in it.
             return Read::ready(Err(Error::UsedAfterCommit));
         };
         let size_bytes = self.size_bytes.load(Ordering::Relaxed);
         let commit = tx.commit();
         Read::pending(async move {
-            match commit.await {
+            let committed = commit.await;
+            network::used();
+            match committed {
                 Ok(_committed) => Ok(()),
                 Err(failed) => Err(error::of_commit(*failed, size_bytes)),
             }

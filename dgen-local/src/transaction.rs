@@ -34,6 +34,8 @@ struct Work {
     reads: Vec<Span>,
     conflicts: Vec<Span>,
     mutations: Vec<Mutation>,
+    /// Sets of keys by versionstamp, which come behind all others.
+    stamped_keys: Vec<Mutation>,
     writes: WriteSet,
     watches: Vec<PendingWatch>,
     versionstamps: Vec<oneshot::Sender<CommitVersionstamp>>,
@@ -95,7 +97,8 @@ impl LocalTransaction {
     }
 
     fn try_commit(&self) -> Result<Read<()>, Error> {
-        let work = self.take_work().ok_or(Error::UsedAfterCommit)?;
+        let mut work = self.take_work().ok_or(Error::UsedAfterCommit)?;
+        work.mutations.append(&mut work.stamped_keys);
         let Shared {
             current, watches, ..
         } = &*self.shared;
@@ -155,7 +158,10 @@ impl BackendTransaction for LocalTransaction {
         self.with_work(|work| {
             let mutation = note(mutation, &mut work.writes, &self.slot)?;
             work.size_bytes += mutation.size_bytes();
-            work.mutations.push(mutation);
+            match mutation {
+                Mutation::SetStampedKey(..) => work.stamped_keys.push(mutation),
+                _ => work.mutations.push(mutation),
+            }
             Ok(())
         })
     }

@@ -99,24 +99,37 @@ impl Keys {
         user_version: u16,
         item: &'a [u8],
     ) -> impl Iterator<Item = (Vec<u8>, &'a [u8])> {
-        // An item of no bytes has a row too, and `chunks` of nothing is nothing.
-        let count = chunk_count(item.len()).max(1);
-        (0..count).map(move |index| {
-            let begin = index * CHUNK_SIZE_BYTES;
-            let end = item.len().min(begin + CHUNK_SIZE_BYTES);
-            let template = self.template(user_version, item.len(), index);
-            (template, &item[begin..end])
+        chunks(item).map(move |(index, chunk)| {
+            let stamp = Versionstamp::incomplete(user_version);
+            let key = if item.len() <= CHUNK_SIZE_BYTES {
+                self.items.pack_with_versionstamp(&(stamp,))
+            } else {
+                let tuple = (stamp, item.len() as u64, index as u64);
+                self.items.pack_with_versionstamp(&tuple)
+            };
+            (key, chunk)
         })
     }
 
-    fn template(&self, user_version: u16, item_size_bytes: usize, index: usize) -> Vec<u8> {
-        let stamp = Versionstamp::incomplete(user_version);
-        if item_size_bytes <= CHUNK_SIZE_BYTES {
-            self.items.pack_with_versionstamp(&(stamp,))
-        } else {
-            let tuple = (stamp, item_size_bytes as u64, index as u64);
-            self.items.pack_with_versionstamp(&tuple)
-        }
+    /// The rows of `item` in a place that it has already: keys, and values.
+    pub(crate) fn rows_at<'a>(
+        &'a self,
+        stamp: &'a Versionstamp,
+        item: &'a [u8],
+    ) -> impl Iterator<Item = (Vec<u8>, &'a [u8])> {
+        chunks(item).map(move |(index, chunk)| {
+            let key = if item.len() <= CHUNK_SIZE_BYTES {
+                self.items.pack(&(stamp,))
+            } else {
+                self.items.pack(&(stamp, item.len() as u64, index as u64))
+            };
+            (key, chunk)
+        })
+    }
+
+    /// Every row of the item in that place, whatever its size.
+    pub(crate) fn rows_of(&self, stamp: &Versionstamp) -> KeyRange {
+        KeyRange::prefix(&self.items.pack(&(stamp,)))
     }
 
     /// What the row at `key` is, if a queue can have written it.
@@ -170,6 +183,17 @@ impl ChunkKey {
             && self.item_size_bytes <= TRANSACTION_SIZE_MAX_BYTES
             && self.index < self.count()
     }
+}
+
+/// The chunks of an item, with their places.
+fn chunks(item: &[u8]) -> impl Iterator<Item = (usize, &[u8])> {
+    // An item of no bytes has a row too, and `chunks` of nothing is nothing.
+    let count = chunk_count(item.len()).max(1);
+    (0..count).map(|index| {
+        let begin = index * CHUNK_SIZE_BYTES;
+        let end = item.len().min(begin + CHUNK_SIZE_BYTES);
+        (index, &item[begin..end])
+    })
 }
 
 fn chunk_count(item_size_bytes: usize) -> usize {
@@ -232,9 +256,13 @@ mod tests {
         fn row_keys_are_read_back(stamp: [u8; 12], item_size_bytes in 0..TRANSACTION_SIZE_MAX_BYTES) {
             let (keys, stamp) = (keys(), Versionstamp::from(stamp));
             let whole = keys.items.pack(&(&stamp,));
+            let rows = keys.rows_of(&stamp);
+            let is_of_item = |key: &Vec<u8>| rows.begin <= *key && *key < rows.end;
+            prop_assert!(is_of_item(&whole));
             prop_assert_eq!(keys.parse_row(&whole), Some(RowKey::Whole(stamp.clone())));
             let mut chunk = Some(ChunkKey { stamp, item_size_bytes, index: 0 });
             while let Some(key) = chunk.filter(ChunkKey::is_possible) {
+                prop_assert!(is_of_item(&keys.chunk(&key)));
                 prop_assert_eq!(keys.parse_row(&keys.chunk(&key)), Some(RowKey::Chunk(key.clone())));
                 chunk = key.next();
             }

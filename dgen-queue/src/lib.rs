@@ -6,11 +6,12 @@
 //!
 //! | to do | look at |
 //! |---|---|
-//! | push | [`Queue::push_k`] |
+//! | push | [`Queue::push_k`], [`Queue::push`] |
 //! | pop | [`Queue::consume_k`] |
 //! | read the head beside other reads, then decide how much to pop | [`Queue::head`], [`Head::pop`] |
 //! | look, and leave everything | [`Queue::peek`], [`Queue::len`], [`Queue::is_empty`] |
 //! | wait for a push | [`Queue::wait_for_push`], [`Queue::watch_if_empty`], [`Queue::watch_push`] |
+//! | find one item again, wherever it is, and change it | [`Queue::find`], [`Queue::replace`], [`Queue::holds`] |
 //! | wake those who wait | [`Queue::notify`] |
 //! | know whether to retry | [`Error::is_retryable`], [`Error::maybe_executed`] |
 //!

@@ -2,14 +2,22 @@
 
 use std::{sync::Arc, time::Duration};
 
-use dgen_backend::{Error as StoreError, RangeRead, Tenant, Transaction, Watch, tuple::Subspace};
+use dgen_backend::{
+    Error as StoreError, RangeRead, Read, Tenant, Transaction, Watch,
+    tuple::{Subspace, Versionstamp},
+};
 
 use crate::{
     Error, Head, Item, Limits,
+    assembly::Assembly,
     counter::read_len,
     head::read_head,
     keys::{Keys, WAKE_TEMPLATE},
 };
+
+/// How long to wait between two looks where nothing can be watched: at first, and at most.
+const POLL_INITIAL: Duration = Duration::from_millis(20);
+const POLL_MAX: Duration = Duration::from_secs(1);
 
 /// A durable FIFO queue of opaque bytes. Cloning it is cheap, and every clone is the same queue.
 ///
@@ -89,12 +97,88 @@ impl Queue {
             return Ok(());
         }
         for (user_version, item) in &items {
-            for (key, value) in self.keys.rows(*user_version, item.as_ref()) {
-                tx.set_versionstamped_key(&key, value)?;
-            }
+            self.push_rows(tx, *user_version, item.as_ref())?;
         }
         tx.add(self.keys.pushed(), items.len() as i64)?;
         self.notify(tx)
+    }
+
+    /// [`push_k`](Self::push_k) of one item. Returns the place that the commit gives it, which is
+    /// [incomplete](Versionstamp::is_complete) until then: kept in a versionstamped value, it finds the
+    /// item again with [`find`](Self::find).
+    ///
+    /// # Errors
+    /// Those of [`push_k`](Self::push_k).
+    pub fn push(
+        &self,
+        tx: &Transaction,
+        item: impl AsRef<[u8]>,
+    ) -> Result<Versionstamp, StoreError> {
+        let user_version = tx.next_user_version()?;
+        self.push_rows(tx, user_version, item.as_ref())?;
+        tx.add(self.keys.pushed(), 1)?;
+        self.notify(tx)?;
+        Ok(Versionstamp::incomplete(user_version))
+    }
+
+    fn push_rows(
+        &self,
+        tx: &Transaction,
+        user_version: u16,
+        item: &[u8],
+    ) -> Result<(), StoreError> {
+        for (key, value) in self.keys.rows(user_version, item) {
+            tx.set_versionstamped_key(&key, value)?;
+        }
+        Ok(())
+    }
+
+    /// The item in that place, if it is still in the queue. Whoever pops it before this transaction
+    /// commits makes it conflict.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`], [`Error::Store`].
+    ///
+    /// # Cancel safety
+    /// Safe: it only reads.
+    pub async fn find(
+        &self,
+        tx: &Transaction,
+        stamp: &Versionstamp,
+    ) -> Result<Option<Item>, Error> {
+        let rows = tx.collect_range(self.keys.rows_of(stamp)).await?;
+        let mut assembly = Assembly::new(&self.keys, Limits::items(1));
+        for row in rows {
+            assembly.add(row)?;
+        }
+        assembly.end()?;
+        Ok(assembly.into_items().pop())
+    }
+
+    /// Whether the item in that place is still in the queue. Conflicts with nothing; an item that has
+    /// left does not come back.
+    ///
+    /// The read is under way when this returns.
+    ///
+    /// # Errors
+    /// Those of the transaction.
+    pub fn holds(&self, tx: &Transaction, stamp: &Versionstamp) -> Read<bool> {
+        let read = RangeRead::from(self.keys.rows_of(stamp)).limit(1);
+        let first_row = tx.snapshot().get_range(read);
+        first_row.map(|page| Ok(!page.rows.is_empty()))
+    }
+
+    /// Puts `bytes` in the place of `item`, which this transaction has [found](Self::find): it stays
+    /// where it is in the queue. Wakes nobody.
+    ///
+    /// # Errors
+    /// Those of [`push_k`](Self::push_k).
+    pub fn replace(&self, tx: &Transaction, item: &Item, bytes: &[u8]) -> Result<(), StoreError> {
+        tx.clear_range(&self.keys.rows_of(&item.stamp))?;
+        for (key, value) in self.keys.rows_at(&item.stamp, bytes) {
+            tx.set(&key, value)?;
+        }
+        Ok(())
     }
 
     /// Pops up to so many of the oldest items: [`head`](Self::head) and [`Head::pop`] in one.
@@ -141,9 +225,10 @@ impl Queue {
         let found_empty = head.found_empty();
         // The watch compares with this transaction's snapshot, the same in which the queue was empty:
         // no push can fall between the two.
-        let watch = (found_empty && !tx.has_writes())
-            .then(|| self.watch_push(tx))
-            .transpose()?;
+        let watch = match (found_empty && !tx.has_writes()).then(|| self.watch_push(tx)) {
+            Some(Err(StoreError::TooManyWatches { .. })) => None,
+            watch => watch.transpose()?,
+        };
         Ok(Consumed {
             items: head.pop(usize::MAX)?,
             found_empty,
@@ -275,10 +360,12 @@ impl Queue {
     /// [`notify`](Self::notify), or `poll_every`.
     ///
     /// It may return early, and another consumer may be faster: look at the queue, then wait again. A
-    /// lost watch delays it by `poll_every` and no more (SPEC B4).
+    /// lost watch delays it by `poll_every` and no more (SPEC B4). Where there are too many watches it
+    /// looks by itself instead, first often and then once a second: it does not see a
+    /// [`notify`](Self::notify) then.
     ///
     /// # Errors
-    /// [`Error::Store`], when the watch can't be set or fails for good.
+    /// [`Error::Store`], when the queue can't be read, or the watch fails for good.
     ///
     /// # Cancel safety
     /// Safe: it only reads.
@@ -288,11 +375,35 @@ impl Queue {
                 let queue = self.clone();
                 async move { queue.watch_if_empty(&tx).await }
             })
-            .await?;
-        let Some(watch) = watch else { return Ok(()) };
-        match tenant.env().timeout(poll_every, watch).await {
+            .await;
+        let waited = match watch {
+            Ok(None) => return Ok(()),
+            Ok(Some(watch)) => tenant.env().timeout(poll_every, watch).await,
+            Err(Error::Store(too_many @ StoreError::TooManyWatches { .. })) => Ok(Err(too_many)),
+            Err(error) => return Err(error),
+        };
+        match waited {
+            Ok(Err(StoreError::TooManyWatches { .. })) => self.poll(tenant, poll_every).await,
             Ok(Err(error)) if !error.is_retryable() => Err(error.into()),
             Ok(Err(_) | Ok(())) | Err(_) => Ok(()),
+        }
+    }
+
+    /// Looks while the queue is empty, ever more rarely, but no longer than `poll_every`.
+    async fn poll(&self, tenant: &Tenant, poll_every: Duration) -> Result<(), Error> {
+        let (env, mut pause) = (tenant.env(), POLL_INITIAL);
+        let begun = env.now();
+        loop {
+            let left = poll_every.saturating_sub(env.now().saturating_duration_since(begun));
+            env.sleep(pause.min(left)).await;
+            let look = |tx| {
+                let queue = self.clone();
+                async move { queue.is_empty(&tx).await }
+            };
+            if pause >= left || !tenant.transact(look).await? {
+                return Ok(());
+            }
+            pause = (2 * pause).min(POLL_MAX);
         }
     }
 

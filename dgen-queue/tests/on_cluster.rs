@@ -1,6 +1,6 @@
 //! The queue on a cluster.
 
-#![expect(
+#![allow(
     clippy::unwrap_used,
     reason = "a test that cannot go on fails, in helpers too"
 )]

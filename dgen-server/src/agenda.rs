@@ -31,6 +31,9 @@ const ROWS_SIZE_MAX_BYTES: usize = 1_000_000;
 /// What has expired is swept so long after it has: clocks differ.
 const SWEEP_GRACE: Duration = Duration::from_secs(600);
 
+/// A reply key whose message is still in the queue is swept so much later.
+const SWEEP_AGAIN: Duration = SWEEP_GRACE;
+
 /// Sweeps are due at whole minutes, so that many share a transaction.
 const SWEEP_MILLIS: u64 = 60_000;
 
@@ -65,13 +68,21 @@ pub(crate) struct WorkedOff {
     /// How many timers fired.
     pub(crate) fired: usize,
     pub(crate) swept: usize,
+    /// Whose reply keys are to be swept, unless their messages are still in the queue.
+    left_behind: Vec<LeftBehind>,
+}
+
+/// A call whose caller has given up, or is gone.
+#[derive(Debug)]
+struct LeftBehind {
+    from: From,
+    /// The place of its message.
+    place: Versionstamp,
+    /// Whether that was still in the queue.
+    is_queued: bool,
 }
 
 impl WorkedOff {
-    fn rows(&self) -> usize {
-        self.fired + self.swept
-    }
-
     /// Nothing was due.
     pub(crate) fn nothing(next_millis: Option<u64>) -> Self {
         Self {
@@ -96,7 +107,7 @@ impl First {
 }
 
 /// Works off what is due at `now`, up to a limit: sends what timers have to send to the server's own
-/// queue, and sweeps.
+/// queue, and sweeps. Reply keys are left to [`WorkedOff::sweep_replies`].
 pub(crate) async fn work_off(
     tx: &Transaction,
     keys: &Keys,
@@ -104,68 +115,133 @@ pub(crate) async fn work_off(
     rows_max: usize,
 ) -> Result<WorkedOff, Error> {
     let now_millis = clock::to_millis(now);
+    let (due, next_millis) = read_due(tx, keys, now_millis, rows_max.min(ROWS_MAX)).await?;
+    // Asked for together, and before anything is pushed, which can't be read here.
+    let asked = due.iter().filter_map(|(row, stored)| {
+        let What::Reply(from) = &row.what else {
+            return None;
+        };
+        let place = place_in(&stored.value)?;
+        let is_queued = keys.queue().holds(tx, &place);
+        Some((*from, place, is_queued))
+    });
+    let asked: Vec<_> = asked.collect();
+    let mut done = WorkedOff::nothing(next_millis);
+    for (row, stored) in &due {
+        work_off_row(tx, keys, now_millis, row, stored, &mut done)?;
+    }
+    for (from, place, is_queued) in asked {
+        done.left_behind.push(LeftBehind {
+            from,
+            place,
+            is_queued: is_queued.await?,
+        });
+    }
+    Ok(done)
+}
+
+/// The rows that are due, and that this version knows; and when the next one is.
+async fn read_due(
+    tx: &Transaction,
+    keys: &Keys,
+    now_millis: u64,
+    rows_max: usize,
+) -> Result<(Vec<(Row, KeyValue)>, Option<u64>), Error> {
     let mut range = KeyRange::subspace(keys.agenda());
     let mut limit = ROWS_READ_INITIAL;
-    let mut rows_read = 0;
-    let rows_max = rows_max.min(ROWS_MAX);
-    let mut done = WorkedOff::default();
-    let mut size_bytes = 0;
+    let (mut rows_read, mut size_bytes) = (0, 0);
+    let mut due = Vec::new();
     while rows_read < ROWS_READ_MAX {
         let read = RangeRead::from(range.clone()).limit(limit);
         let rows = tx.snapshot().collect_range(read).await?;
-        for row in &rows {
-            let Row { due_millis, what } = Row::of(&row.key, keys);
-            let is_full = done.rows() >= rows_max || size_bytes > ROWS_SIZE_MAX_BYTES;
-            if due_millis > now_millis || is_full {
-                done.next_millis = Some(due_millis);
-                return Ok(done);
+        let last = rows.last().filter(|_| rows.len() == limit);
+        let rest = last.map(|last| KeyRange::key(&last.key).end);
+        rows_read += rows.len();
+        for stored in rows {
+            let row = Row::of(&stored.key, keys);
+            let is_full = due.len() >= rows_max || size_bytes > ROWS_SIZE_MAX_BYTES;
+            if row.due_millis > now_millis || is_full {
+                return Ok((due, Some(row.due_millis)));
             }
             // Its key is cleared and, if it is periodic, written anew, like its value.
-            size_bytes += 4 * row.key.len() + 2 * row.value.len();
-            work_off_row(tx, keys, (due_millis, now_millis), row, what, &mut done)?;
+            size_bytes += 4 * stored.key.len() + 2 * stored.value.len();
+            if row.what != What::Unknown {
+                due.push((row, stored));
+            }
         }
-        let Some(last) = rows.last().filter(|_| rows.len() == limit) else {
-            return Ok(done);
-        };
-        range.begin = KeyRange::key(&last.key).end;
-        rows_read += rows.len();
+        match rest {
+            Some(rest) => range.begin = rest,
+            None => break,
+        }
         limit = (2 * limit).min(ROWS_MAX);
     }
-    Ok(done)
+    Ok((due, None))
 }
 
 fn work_off_row(
     tx: &Transaction,
     keys: &Keys,
-    (due_millis, now_millis): (u64, u64),
-    row: &KeyValue,
-    what: What,
+    now_millis: u64,
+    row: &Row,
+    stored: &KeyValue,
     done: &mut WorkedOff,
 ) -> Result<(), Error> {
-    if what == What::Unknown {
-        return Ok(());
-    }
     // Two consumers that take the same row conflict.
-    tx.add_read_conflict(&KeyRange::key(&row.key))?;
-    tx.clear(&row.key)?;
-    match what {
+    tx.add_read_conflict(&KeyRange::key(&stored.key))?;
+    tx.clear(&stored.key)?;
+    let due = (row.due_millis, now_millis);
+    match &row.what {
         What::Timer(_) => {
             done.fired += 1;
-            fire(tx, keys, (due_millis, now_millis), None, &row.value)
+            fire(tx, keys, due, None, &stored.value)
         }
         What::KeyedTimer(key) => {
             done.fired += 1;
-            fire(tx, keys, (due_millis, now_millis), Some(&key), &row.value)
+            fire(tx, keys, due, Some(key), &stored.value)
         }
+        What::Reply(_) if place_in(&stored.value).is_some() => Ok(()),
         What::Reply(from) => {
             done.swept += 1;
-            clear_chunks(tx, &keys.reply(&from))
+            clear_chunks(tx, &keys.reply(from))
         }
         What::Id(id) => {
             done.swept += 1;
-            clear_chunks(tx, &keys.remembered(&id))
+            clear_chunks(tx, &keys.remembered(id))
         }
         What::Unknown => Ok(()),
+    }
+}
+
+impl WorkedOff {
+    /// Sweeps the reply keys that were left behind, once the transaction has popped the queue up to
+    /// `popped`. While a message is in the queue its answer is still to come, and whoever gives it does
+    /// not look for the key: then it is swept later.
+    pub(crate) fn sweep_replies(
+        &mut self,
+        tx: &Transaction,
+        keys: &Keys,
+        popped: Option<&Versionstamp>,
+        now_millis: u64,
+    ) -> Result<(), Error> {
+        for LeftBehind {
+            from,
+            place,
+            is_queued,
+        } in self.left_behind.drain(..)
+        {
+            let is_popped = popped.is_some_and(|popped| place.as_bytes() <= popped.as_bytes());
+            if is_queued && !is_popped {
+                let later = now_millis.saturating_add(clock::millis(SWEEP_AGAIN));
+                tx.set(
+                    &sweep_reply_key(keys, &from, at_minute(later)),
+                    place.as_bytes(),
+                )?;
+            } else {
+                self.swept += 1;
+                clear_chunks(tx, &keys.reply(&from))?;
+            }
+        }
+        Ok(())
     }
 }
 
@@ -242,17 +318,48 @@ pub(crate) async fn cancel_timer(tx: &Transaction, keys: &Keys, key: &str) -> Re
     }
 }
 
-/// Has the reply key of a caller who waits until then swept, should it be left behind.
+/// Has the reply key of a caller who waits until then swept, should it be left behind. `place` is that
+/// of the caller's message, if this transaction pushes it.
 pub(crate) fn sweep_reply(
     tx: &Transaction,
     keys: &Keys,
     from: &From,
     until_millis: u64,
+    place: Option<&Versionstamp>,
 ) -> Result<(), Error> {
-    match sweep_reply_key(keys, from, until_millis) {
-        Some(key) => tx.set(&key, b""),
-        None => Ok(()),
+    if until_millis == clock::NEVER_MILLIS {
+        return Ok(());
     }
+    let key = sweep_reply_key(keys, from, sweep_at(until_millis));
+    match place {
+        // The commit fills in the place, at offset 0.
+        Some(place) => {
+            let template = [&place.as_bytes()[..], &[0; 4]].concat();
+            tx.set_versionstamped_value(&key, &template)
+        }
+        None => tx.set(&key, b""),
+    }
+}
+
+/// The place of the message of a caller who waits until then, if it was pushed.
+pub(crate) async fn place_of_message(
+    tx: &Transaction,
+    keys: &Keys,
+    from: &From,
+    until_millis: u64,
+) -> Result<Option<Versionstamp>, Error> {
+    if until_millis == clock::NEVER_MILLIS {
+        return Ok(None);
+    }
+    let key = sweep_reply_key(keys, from, sweep_at(until_millis));
+    let value = tx.get(&key).await?;
+    Ok(value.and_then(|value| place_in(&value)))
+}
+
+/// The place in the value of a row that sweeps a reply key: none if there is no message.
+fn place_in(value: &[u8]) -> Option<Versionstamp> {
+    let place = <[u8; 12]>::try_from(value).ok()?;
+    Some(Versionstamp::from(place))
 }
 
 /// The reply key is gone: there is nothing to sweep.
@@ -262,19 +369,15 @@ pub(crate) fn forget_sweep_of_reply(
     from: &From,
     until_millis: u64,
 ) -> Result<(), Error> {
-    match sweep_reply_key(keys, from, until_millis) {
-        Some(key) => tx.clear(&key),
-        None => Ok(()),
+    if until_millis == clock::NEVER_MILLIS {
+        return Ok(());
     }
+    tx.clear(&sweep_reply_key(keys, from, sweep_at(until_millis)))
 }
 
-/// None for a caller who waits for ever.
-fn sweep_reply_key(keys: &Keys, from: &From, until_millis: u64) -> Option<Vec<u8>> {
-    if until_millis == clock::NEVER_MILLIS {
-        return None;
-    }
+fn sweep_reply_key(keys: &Keys, from: &From, due_millis: u64) -> Vec<u8> {
     let what = ("r", from.process.as_slice(), from.call);
-    Some(keys.agenda().pack(&(sweep_at(until_millis), what)))
+    keys.agenda().pack(&(due_millis, what))
 }
 
 /// Has the record of a message's id swept when it has expired.
@@ -304,7 +407,11 @@ fn sweep_id_key(keys: &Keys, id: &MessageId, until_millis: u64) -> Vec<u8> {
 
 /// The whole minute after the grace.
 fn sweep_at(until_millis: u64) -> u64 {
-    let millis = until_millis.saturating_add(clock::millis(SWEEP_GRACE));
+    at_minute(until_millis.saturating_add(clock::millis(SWEEP_GRACE)))
+}
+
+/// The whole minute at or after that.
+fn at_minute(millis: u64) -> u64 {
     let minutes = millis.div_ceil(SWEEP_MILLIS);
     minutes.saturating_mul(SWEEP_MILLIS).min(clock::MILLIS_MAX)
 }

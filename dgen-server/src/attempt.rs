@@ -12,7 +12,7 @@
 
 use std::sync::Arc;
 
-use dgen_backend::Transaction;
+use dgen_backend::{Transaction, tuple::Versionstamp};
 use dgen_queue::{Head, Item, Limits};
 
 use crate::{
@@ -27,9 +27,10 @@ use crate::{
     hold::{Hold, Lock, Seen},
     lock::{self, Acquired, TakenOver},
     mailbox::Unit,
-    memory::Memory,
+    memory::{self, Memory},
     progress::Progress,
     remedy::AttemptError,
+    standby::Standby,
     state::{self, Cached},
 };
 
@@ -49,6 +50,8 @@ pub(crate) struct Attempt<'a, S: Server> {
     pub(crate) batch_max: usize,
     /// The message of the queue whose answer was too much for its transaction.
     pub(crate) unanswerable: Option<[u8; 12]>,
+    /// Whether others serve, and this one is to let them.
+    pub(crate) standby: Option<Standby>,
     pub(crate) progress: &'a Progress,
 }
 
@@ -57,6 +60,8 @@ pub(crate) enum Attempted<S: Server> {
     Handled(Box<Batch<S>>),
     /// The server is locked, or its first message waits to be tried again.
     Held(Hold),
+    /// Others serve; this is the place of the queue's first message.
+    StoodBy([u8; 12]),
     /// The lock is nobody's, and this version does not know its message.
     Unknown(Lock),
     /// The lock of a holder that is gone was taken over.
@@ -105,15 +110,16 @@ impl<S: Server> Attempt<'_, S> {
         // Asked for together.
         let read_version = tx.read_version();
         let hold = tx.get(keys.hold());
-        let version = dgen_codec::version(tx, keys.state());
+        let state = state::Asked::new(tx, address, self.cached);
         let head = keys.queue().head(tx, Limits::items(self.batch_max));
         let first_due = agenda::first(tx, keys);
         let length = self.has_backlog.then(|| keys.queue().len(tx));
+        let units = self.units.iter().take(self.batch_max);
+        let ids_of_units = memory::Asked::new(tx, keys, units.flat_map(Unit::ids));
 
         let read_version = read_version.await?;
         let hold = hold.await?.map(|bytes| Hold::from_bytes(&bytes));
         let hold = hold.transpose()?;
-        let version = version.await?;
         let mut head = head.await?;
         let first_due_millis = first_due.due_millis(keys).await?;
         let waiting = match length {
@@ -134,7 +140,13 @@ impl<S: Server> Attempt<'_, S> {
             }
             return Ok(Attempted::Held(hold.clone()));
         }
-        let Some(cached) = state::current(tx, address, self.cached, version).await? else {
+        if let Some(first) = head.items().first()
+            && let first = *first.stamp().as_bytes()
+            && self.stands_by(first)
+        {
+            return Ok(Attempted::StoodBy(first));
+        }
+        let Some(cached) = state.current(tx, address).await? else {
             return Ok(Attempted::Killed);
         };
         if let Some(hold) = &hold
@@ -148,7 +160,7 @@ impl<S: Server> Attempt<'_, S> {
 
         let wall_clock = env.wall_clock();
         let now_millis = clock::to_millis(wall_clock);
-        let agenda = match first_due_millis {
+        let mut agenda = match first_due_millis {
             Some(due_millis) if due_millis <= now_millis => {
                 let rows_max = self.agenda_rows_max(!head.items().is_empty());
                 agenda::work_off(tx, keys, wall_clock, rows_max).await?
@@ -158,8 +170,7 @@ impl<S: Server> Attempt<'_, S> {
 
         let items: Vec<_> = head.items().iter().map(QueuedMessage::new).collect();
         let ids = items.iter().filter_map(|item| item.id().cloned());
-        let units = self.units.iter().take(self.batch_max);
-        let ids = ids.chain(units.flat_map(Unit::ids));
+        let ids = [ids_of_units, memory::Asked::new(tx, keys, ids)];
         let work = Work {
             address,
             items: &items,
@@ -168,7 +179,7 @@ impl<S: Server> Attempt<'_, S> {
             is_urgent: false,
             batch_max: self.batch_max,
             unanswerable: self.unanswerable,
-            memory: Memory::read(tx, keys, ids, now_millis).await?,
+            memory: Memory::of(tx, ids, now_millis).await?,
             hold: mark,
             now_millis,
         };
@@ -181,8 +192,10 @@ impl<S: Server> Attempt<'_, S> {
         let has_left = head.may_have_more() || taken < head.items().len();
         let queue_length = waiting.map(|waiting| waiting.saturating_sub(taken as u64));
         drop(items);
-        pop(tx, address, &mut head, taken, mark.is_some())?;
+        let popped = pop(tx, address, &mut head, taken, mark.is_some())?;
         let done = carry_out(tx, address, cached, trial.state, decision, read_version).await?;
+        // Behind the answers: those to callers who are gone go too.
+        agenda.sweep_replies(tx, keys, popped.as_ref(), now_millis)?;
         Ok(Attempted::Handled(Box::new(Batch {
             has_more: has_left || agenda.fired > 0,
             done,
@@ -193,6 +206,19 @@ impl<S: Server> Attempt<'_, S> {
             has_backlog: head.may_have_more(),
             queue_length,
         })))
+    }
+
+    /// Whether to leave the queue, whose first message is at `first`, to others.
+    fn stands_by(&self, first: [u8; 12]) -> bool {
+        // Callers next door wait for nobody.
+        if !self.units.is_empty() {
+            return false;
+        }
+        let now = self.address.tenant.env().now();
+        let is_serving = self
+            .standby
+            .is_none_or(|standby| standby.wait(first, now).is_zero());
+        !is_serving || self.progress.is_overtaken()
     }
 
     /// How much of the agenda shares the transaction: less after one was too much, and nothing beside
@@ -231,18 +257,18 @@ fn holds<S: Server>(hold: &Hold, first: Option<&Item>) -> bool {
     }
 }
 
-/// Removes what was handled from the queue.
+/// Removes what was handled from the queue. Returns the place of the last of it.
 fn pop(
     tx: &Transaction,
     address: &Address,
     head: &mut Head,
     taken: usize,
     has_hold: bool,
-) -> Result<(), AttemptError> {
-    head.pop(taken)?;
+) -> Result<Option<Versionstamp>, AttemptError> {
+    let popped = head.pop(taken)?;
     if has_hold && taken > 0 {
         // It told of a message that is handled now.
         tx.clear(address.keys.hold())?;
     }
-    Ok(())
+    Ok(popped.last().map(|last| last.stamp().clone()))
 }

@@ -1,20 +1,24 @@
 //! Sending what is answered.
 //!
 //! A process next door takes the call without the queue. Otherwise it is pushed, together with a
-//! key that says that somebody waits; whoever consumes the server writes the answer there, if the
-//! key is still there. The caller watches it, and polls slowly in case the watch is lost.
+//! key that says that somebody waits; whoever consumes the server writes the answer there. The caller
+//! watches it, from the same transaction on, and polls slowly in case the watch is lost.
+//!
+//! The message itself says that its caller waits: so who answers it need not look for that key, which
+//! it could do only once it has read the message, in a second round trip (SPEC F3). In return a caller
+//! who gives up looks for its message in the queue, and changes it there.
 
 use std::{
     fmt,
     future::{Future, IntoFuture, poll_fn},
     marker::PhantomData,
-    pin::{Pin, pin},
+    pin::Pin,
     sync::Arc,
     task::Poll,
     time::Duration,
 };
 
-use dgen_backend::{Transaction, Watch, tuple::Subspace};
+use dgen_backend::{Error, Transaction, Watch, tuple::Subspace};
 use dgen_codec::LoadError;
 use serde::de::DeserializeOwned;
 
@@ -27,10 +31,12 @@ use crate::{
     handling::KEY_SIZE_MAX_BYTES,
     mailbox::{Outcome, Refused, Unit},
     message::{Envelope, From, Message, MessageId},
-    outbox::{bytes_of, write_waiting},
+    outbox::{bytes_of, write_waiting_for},
+    polling::{Polling, note_lost_watch},
     remedy::AttemptError,
     reply::{Answer, AtReplyKey},
     urgent,
+    waking::{Waking, Watched},
 };
 
 /// How long a call waits for its answer, by default.
@@ -153,14 +159,19 @@ impl<S: Server> Sent<'_, S> {
             }
             done => done,
         };
-        let queued = match done {
+        let (queued, watch) = match done {
             Ok(Outcome::Answered(answer)) => return Ok(Ok(answer)),
-            Ok(Outcome::Later(waiting)) => Queued::new(address, waiting, self.until_millis),
+            Ok(Outcome::Later(waiting)) => {
+                let queued = Queued::new(address, waiting, self.until_millis);
+                let look = queued.look().await?;
+                return queued.answer(look, poll_interval).await;
+            }
             Ok(Outcome::Done) => return Ok(Err("the handler gave no answer".to_owned())),
             Err(Refused::Failed(failure)) => return Err(failure),
             Err(Refused::NotHandled) => self.push().await?,
         };
-        queued.answer(poll_interval).await
+        // Nobody answers before it is pushed, so there is nothing to look for yet.
+        queued.answer(Look::Waiting(watch), poll_interval).await
     }
 
     fn unit(&self) -> Unit<S> {
@@ -168,23 +179,31 @@ impl<S: Server> Sent<'_, S> {
         Unit::new(message, self.id.clone(), self.until_millis)
     }
 
-    async fn push(self) -> Result<Queued, Failure> {
+    /// Pushes the call and, in the same transaction, watches where its answer comes.
+    async fn push(self) -> Result<(Queued, Result<Watch, Error>), Failure> {
         let address = self.handle.address();
-        let from = address.calls.new_call();
+        let (from, until_millis) = (address.calls.new_call(), self.until_millis);
         let id = self.id.map(|id| MessageId { id, index: 0 });
-        let item = bytes_of(&Envelope::call::<S>(&self.call, Some(from), id)?);
+        let envelope = Envelope {
+            // Whoever waits for ever is looked for: it leaves nothing that would find its message.
+            until: (until_millis != clock::NEVER_MILLIS).then_some(until_millis),
+            ..Envelope::call::<S>(&self.call, Some(from), id)?
+        };
+        let item = bytes_of(&envelope);
         // Made before the push, so that a caller who gives up in the middle of it cleans up too.
         let waiting = address.calls.wait_for_call(from);
         let queued = Queued::new(address, waiting, self.until_millis);
-        let push = |tx: Transaction| -> Result<(), dgen_backend::Error> {
-            write_waiting(&tx, &address.keys, &[(from, self.until_millis)])?;
-            address.keys.queue().push_k(&tx, [&item])
+        let push = |tx: Transaction| -> Result<_, Error> {
+            let place = address.keys.queue().push(&tx, &item)?;
+            write_waiting_for(&tx, &address.keys, (&from, until_millis), &place)?;
+            // Of what is written here: neither a read nor a conflict.
+            Ok(tx.watch(&dgen_codec::first_chunk_key(&queued.key)))
         };
-        address
+        let watch = address
             .tenant
             .transact(|tx| std::future::ready(push(tx)))
             .await?;
-        Ok(queued)
+        Ok((queued, watch))
     }
 }
 
@@ -210,14 +229,26 @@ struct Queued {
     waiting: WaitingCall,
     key: Subspace,
     until_millis: u64,
-    is_answered: bool,
+    left: Left,
+}
+
+/// What is left in the store for a caller that goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Left {
+    /// The reply key and perhaps, in the queue, its message.
+    Waiting,
+    /// The answer.
+    Answer,
+    Nothing,
 }
 
 /// What a look at the reply key found.
 enum Look {
     Answered(Readable),
+    /// What is there can't be read, and stays.
+    Damaged(String),
     /// Nothing yet. There is no watch where there are too many.
-    Waiting(Option<Watch>),
+    Waiting(Result<Watch, Error>),
     /// The key is gone: a process next door has the answer, or the server was killed.
     Gone {
         is_killed: bool,
@@ -231,41 +262,58 @@ impl Queued {
             waiting,
             address: Arc::clone(address),
             until_millis,
-            is_answered: false,
+            left: Left::Waiting,
         }
     }
 
-    async fn answer(mut self, poll_interval: Duration) -> Result<Readable, Failure> {
+    /// Waits for the answer, `look` being what there was to see until now.
+    async fn answer(mut self, look: Look, poll_interval: Duration) -> Result<Readable, Failure> {
         let env = self.address.tenant.env().clone();
-        let mut gone_since = None;
+        let mut polling = Polling::new(poll_interval);
+        let (mut look, mut gone_since) = (look, None);
         loop {
-            let watch = match self.look().await? {
+            let mut waking = match look {
                 Look::Answered(answer) => {
-                    self.is_answered = true;
+                    // It is taken away behind: the caller need not wait for that.
+                    self.left = Left::Answer;
                     return Ok(answer);
                 }
-                Look::Waiting(watch) => watch,
+                Look::Damaged(reason) => {
+                    self.left = Left::Nothing;
+                    return Ok(Err(reason));
+                }
+                Look::Waiting(watch) => {
+                    let pause = polling.pause();
+                    Waking::watching(Watched::Reply, watch, &env, poll_interval, pause)
+                }
                 Look::Gone { is_killed } => {
                     let since = *gone_since.get_or_insert_with(|| env.now());
                     if is_killed || env.now() - since >= ANSWER_WAIT_MAX {
-                        self.is_answered = true;
+                        self.left = Left::Nothing;
                         // It may have come just now.
                         let answer = self.waiting.answer.try_recv();
                         return answer.map(Ok).map_err(|_| Failure::Killed);
                     }
                     // Whoever took it away for a caller here hands the answer over next.
-                    None
+                    Waking::after(&env, poll_interval)
                 }
             };
-            let poll = self.address.tenant.env().sleep(poll_interval);
-            if let Some(answer) = wait(&mut self.waiting, watch, poll).await {
-                self.is_answered = true;
+            if let Some(answer) = wait(&mut self.waiting, &mut waking).await {
+                self.left = Left::Nothing;
                 return Ok(Ok(answer));
             }
+            match waking.lost() {
+                Some(error) => {
+                    note_lost_watch(&self.address, error);
+                    polling.slow_down();
+                }
+                None => polling.reset(),
+            }
+            look = self.look().await?;
         }
     }
 
-    /// Looks at the reply key, and takes the answer away if there is one.
+    /// Looks at the reply key.
     async fn look(&self) -> Result<Look, Failure> {
         let looked = self
             .address
@@ -280,7 +328,7 @@ impl Queued {
         let stored = match dgen_codec::read_chunks(tx, &self.key).await {
             // The state is not to blame, and the call was handled.
             Err(damaged @ LoadError::Damaged { .. }) => {
-                return Ok(Look::Answered(Err(damaged.to_string())));
+                return Ok(Look::Damaged(damaged.to_string()));
             }
             stored => stored?,
         };
@@ -292,75 +340,79 @@ impl Queued {
         match AtReplyKey::from_bytes(&bytes) {
             AtReplyKey::Waiting(_) => {
                 let watch = tx.watch(&dgen_codec::first_chunk_key(&self.key));
-                Ok(Look::Waiting(watch.ok()))
+                Ok(Look::Waiting(watch))
             }
-            AtReplyKey::Answered(answer) => {
-                self.take_away(tx)?;
-                Ok(Look::Answered(answer))
-            }
+            AtReplyKey::Answered(answer) => Ok(Look::Answered(answer)),
         }
-    }
-
-    fn take_away(&self, tx: &Transaction) -> Result<(), dgen_backend::Error> {
-        take_away(
-            tx,
-            &self.address,
-            &self.key,
-            &self.waiting.from,
-            self.until_millis,
-        )
     }
 }
 
-fn take_away(
+/// Takes away what a caller has left that waited until then.
+async fn take_away(
     tx: &Transaction,
     address: &Address,
-    key: &Subspace,
     from: &From,
     until_millis: u64,
-) -> Result<(), dgen_backend::Error> {
-    dgen_codec::clear_chunks(tx, key)?;
-    agenda::forget_sweep_of_reply(tx, &address.keys, from, until_millis)
+    left: Left,
+) -> Result<(), AttemptError> {
+    let keys = &address.keys;
+    if left == Left::Waiting {
+        give_up(tx, address, from, until_millis).await?;
+    }
+    dgen_codec::clear_chunks(tx, &keys.reply(from))?;
+    agenda::forget_sweep_of_reply(tx, keys, from, until_millis)?;
+    Ok(())
+}
+
+/// Has the caller's message say that nobody waits any more, if it is still in the queue. Whoever
+/// handles it conflicts with this: either there is an answer, which is taken away, or there will be
+/// none.
+async fn give_up(
+    tx: &Transaction,
+    address: &Address,
+    from: &From,
+    until_millis: u64,
+) -> Result<(), AttemptError> {
+    let (keys, queue) = (&address.keys, address.keys.queue());
+    let Some(place) = agenda::place_of_message(tx, keys, from, until_millis).await? else {
+        return Ok(());
+    };
+    if let Some(item) = queue.find(tx, &place).await?
+        && let Ok(envelope) = Envelope::from_bytes(item.bytes())
+    {
+        let envelope = Envelope {
+            until: None,
+            ..envelope
+        };
+        queue.replace(tx, &item, &bytes_of(&envelope))?;
+    }
+    Ok(())
 }
 
 /// Waits for the answer from next door, or until it is time to look: then none.
-async fn wait(
-    waiting: &mut WaitingCall,
-    watch: Option<Watch>,
-    poll: impl Future<Output = ()>,
-) -> Option<Answer> {
-    let mut poll = pin!(poll);
-    let mut watch = watch;
+async fn wait(waiting: &mut WaitingCall, waking: &mut Waking) -> Option<Answer> {
     poll_fn(|cx| {
         if let Poll::Ready(Ok(answer)) = Pin::new(&mut waiting.answer).poll(cx) {
             return Poll::Ready(Some(answer));
         }
-        if let Some(waiting) = &mut watch {
-            match Pin::new(waiting).poll(cx) {
-                Poll::Ready(Ok(())) => return Poll::Ready(None),
-                // It says nothing: poll.
-                Poll::Ready(Err(_)) => watch = None,
-                Poll::Pending => {}
-            }
-        }
-        poll.as_mut().poll(cx).map(|()| None)
+        waking.poll(cx).map(|()| None)
     })
     .await
 }
 
 impl Drop for Queued {
     fn drop(&mut self) {
-        if self.is_answered {
+        if self.left == Left::Nothing {
             return;
         }
-        let (address, key) = (Arc::clone(&self.address), self.key.clone());
-        let (from, until_millis) = (self.waiting.from, self.until_millis);
+        let address = Arc::clone(&self.address);
+        let (from, until_millis, left) = (self.waiting.from, self.until_millis, self.left);
         let clean = async move {
-            let clear = |tx: Transaction| {
-                std::future::ready(take_away(&tx, &address, &key, &from, until_millis))
-            };
-            let cleared: Result<(), dgen_backend::Error> = address.tenant.transact(clear).await;
-            if let Err(error) = cleared {
+            let (address, from) = (&*address, &from);
+            let cleared = address.tenant.transact(|tx| async move {
+                take_away(&tx, address, from, until_millis, left).await
+            });
+            if let Err(error) = cleared.await {
                 tracing::debug!(server = %address, %error, "a call's waiting key stays behind");
             }
         };

@@ -15,7 +15,7 @@ use crate::{
     address::Address,
     clock,
     message::{Envelope, Kind},
-    outbox::{LocalAnswers, Outbox, bytes_of},
+    outbox::{LocalAnswers, Outbox, ToCaller, bytes_of},
     remedy::AttemptError,
     reply::{Answer, Death},
 };
@@ -88,7 +88,11 @@ pub(crate) async fn bury(
     let mut outbox = Outbox::default();
     let envelope = Envelope::from_bytes(message).ok();
     let caller = envelope.and_then(|envelope| envelope.from);
-    let answer = caller.map(|from| (from, Answer::DeadLettered(death)));
+    let answer = caller.map(|from| ToCaller {
+        from,
+        until_millis: None,
+        answer: Answer::DeadLettered(death),
+    });
     outbox.answers.extend(answer);
     Ok(Buried {
         number,
@@ -160,6 +164,7 @@ pub(crate) async fn take(
             // Its caller has been told.
             Ok(envelope) => bytes_of(&Envelope {
                 from: None,
+                until: None,
                 ..envelope
             }),
             // Another version may know it.

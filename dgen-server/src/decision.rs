@@ -26,7 +26,7 @@ use crate::{
     mailbox::{Done, Outcome, Refused, Unit},
     memory::{FirstAnswer, Memory, Remembered},
     message::{Envelope, From, Message, MessageId},
-    outbox::Outbox,
+    outbox::{Outbox, ToCaller},
     reply::Answer,
 };
 
@@ -231,7 +231,7 @@ impl<S: Server> Work<'_, S> {
             let answer = envelope
                 .from
                 .and_then(|from| decision.repeat(id, known, from));
-            decision.answer(envelope.from, answer);
+            decision.answer(envelope, answer);
             decision.taken += 1;
             return ControlFlow::Continue(());
         }
@@ -262,7 +262,7 @@ impl<S: Server> Work<'_, S> {
             Course::Locking => decision.lock = Some(envelope.clone()),
             course => {
                 let answer = self.remember(decision, envelope.id.as_ref(), course);
-                decision.answer(envelope.from, answer);
+                decision.answer(envelope, answer);
             }
         }
         ControlFlow::Continue(())
@@ -462,12 +462,17 @@ impl<S> Decision<S> {
         }
     }
 
-    fn answer(&mut self, from: Option<From>, answer: Option<Answer>) {
-        let (Some(from), Some(answer)) = (from, answer) else {
+    /// The caller of a message of the queue is answered.
+    fn answer(&mut self, envelope: &Envelope, answer: Option<Answer>) {
+        let (Some(from), Some(answer)) = (envelope.from, answer) else {
             return;
         };
         self.answers_size_bytes += answer.size_bytes();
-        self.outbox.answers.push((from, answer));
+        self.outbox.answers.push(ToCaller {
+            from,
+            until_millis: envelope.until,
+            answer,
+        });
     }
 
     /// The caller of `unit` is answered later. It waits from now on: an answer that comes before it

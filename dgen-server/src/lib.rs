@@ -75,6 +75,7 @@
 //! | how long a lock holds others up | histogram `dgen_lock_wait_seconds`: from when a process, the holder's included, finds its server locked to its next batch |
 //! | whether holders of locks die | counters `dgen_locks_taken_over_total`: at the new holder, and `dgen_locks_lost_total`: at one that still lived |
 //! | what goes wrong | counters `dgen_failures_total`: a queue's first message failed, and `dgen_dead_letters_total` |
+//! | whether watches run out | counter `dgen_watches_refused_total`: each time that somebody who waits for this server polls instead |
 //! | what time does | counters `dgen_timers_fired_total`, and `dgen_swept_total`: what callers left behind and was taken away |
 //!
 //! What goes wrong is told through crate [`tracing`](https://docs.rs/tracing): warnings for what is
@@ -91,6 +92,7 @@ mod never;
 mod open;
 mod options;
 mod shutdown;
+mod standby;
 mod start;
 mod status;
 mod tuid;
@@ -112,6 +114,7 @@ mod control;
 mod decision;
 mod handling;
 mod metering;
+mod polling;
 mod process;
 mod progress;
 mod race;

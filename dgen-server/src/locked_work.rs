@@ -28,7 +28,7 @@ use crate::{
     lock::{self, Acquired},
     memory::{FirstAnswer, Memory, Remembered},
     message::{From, Kind},
-    outbox::{LocalAnswers, Outbox, bytes_of},
+    outbox::{LocalAnswers, Outbox, ToCaller, bytes_of},
     race::{First, race},
     remedy::{AttemptError, Remedy},
     reply::{Answer, Death},
@@ -375,12 +375,12 @@ impl<S: Server> Run<S> {
     ) -> Result<Option<Committed<S>>, AttemptError> {
         let (address, envelope) = (&*self.address, &self.acquired.envelope);
         let held = lock::held_by(tx, address, self.acquired.fence);
-        let version = dgen_codec::version(tx, address.keys.state());
+        let base = &self.acquired.cached;
+        let state = state::Asked::new(tx, address, Some(base));
         let Some(lock) = held.await? else {
             return Ok(None);
         };
-        let base = &self.acquired.cached;
-        let Some(current) = state::current(tx, address, Some(base), version.await?).await? else {
+        let Some(current) = state.current(tx, address).await? else {
             return Ok(None);
         };
         let mut outbox = Outbox {
@@ -388,7 +388,11 @@ impl<S: Server> Run<S> {
             ..Outbox::default()
         };
         if let (Some(from), Course::Answered(answer)) = (envelope.from, &worked.course) {
-            outbox.answers.push((from, answer.clone()));
+            outbox.answers.push(ToCaller {
+                from,
+                until_millis: None,
+                answer: answer.clone(),
+            });
         }
         self.remember(tx, &worked.course).await?;
         let answers = outbox.write(tx, address).await?;

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use bytes::Bytes;
-use dgen_backend::{Error, Transaction};
+use dgen_backend::{Error, Read, Transaction, tuple::Subspace};
 use dgen_codec::{LoadError, from_plain, read_chunks, to_plain, write_chunks};
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
@@ -51,22 +51,40 @@ struct Record {
     waiting: Option<Vec<From>>,
 }
 
+/// Ids, and the first chunk of what is known of each: asked for.
+pub(crate) struct Asked(Vec<(MessageId, Subspace, Read<Option<Bytes>>)>);
+
+impl Asked {
+    /// Asks for all of them together; no ids cost nothing.
+    pub(crate) fn new(tx: &Transaction, keys: &Keys, ids: impl Iterator<Item = MessageId>) -> Self {
+        let ask = |id: MessageId| {
+            let record = keys.remembered(&id);
+            let first = tx.get(&dgen_codec::first_chunk_key(&record));
+            (id, record, first)
+        };
+        Self(ids.map(ask).collect())
+    }
+}
+
 impl Memory {
-    /// What is known of `ids` at `now`. They are asked for together; no ids cost nothing.
+    /// What is known of `ids` at `now`.
     pub(crate) async fn read(
         tx: &Transaction,
         keys: &Keys,
         ids: impl Iterator<Item = MessageId>,
         now_millis: u64,
     ) -> Result<Self, LoadError> {
+        Self::of(tx, [Asked::new(tx, keys, ids)], now_millis).await
+    }
+
+    /// What is known of the ids that were asked for, at `now`.
+    pub(crate) async fn of(
+        tx: &Transaction,
+        asked: impl IntoIterator<Item = Asked>,
+        now_millis: u64,
+    ) -> Result<Self, LoadError> {
         let mut memory = Self::default();
-        let asked: Vec<_> = ids
-            .map(|id| {
-                let record = keys.remembered(&id);
-                let first = tx.get(&dgen_codec::first_chunk_key(&record));
-                (id, record, first)
-            })
-            .collect();
+        let asked = asked.into_iter().flat_map(|Asked(ids)| ids);
         for (id, record, first) in asked {
             // Most are not there. One that is may have more chunks.
             if first.await?.is_none() {

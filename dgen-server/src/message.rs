@@ -47,6 +47,11 @@ pub(crate) struct Envelope {
     pub(crate) kind: Kind,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) from: Option<From>,
+    /// Until when its caller waits, in milliseconds since 1970. A caller who gives up takes it out of
+    /// the message, as long as that is in the queue: so whoever finds it there need not look whether
+    /// somebody waits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) until: Option<u64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) id: Option<MessageId>,
     /// When the timer that sent it was due, in milliseconds since 1970.
@@ -103,6 +108,7 @@ impl Envelope {
         Self {
             kind,
             from: None,
+            until: None,
             id: None,
             due: None,
             body: ByteBuf::from(body),

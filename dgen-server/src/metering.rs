@@ -23,6 +23,7 @@ pub(crate) struct Metrics {
     pub(crate) swept: Counter,
     pub(crate) locks_taken_over: Counter,
     pub(crate) locks_lost: Counter,
+    pub(crate) watches_refused: Counter,
     lock_wait_seconds: Histogram,
     commit_seconds: Histogram,
 }
@@ -44,6 +45,7 @@ impl Metrics {
             swept: metrics::counter!("dgen_swept_total", "server" => server()),
             locks_taken_over: metrics::counter!("dgen_locks_taken_over_total", "server" => server()),
             locks_lost: metrics::counter!("dgen_locks_lost_total", "server" => server()),
+            watches_refused: metrics::counter!("dgen_watches_refused_total", "server" => server()),
             lock_wait_seconds: metrics::histogram!("dgen_lock_wait_seconds", "server" => server()),
             commit_seconds: metrics::histogram!("dgen_commit_seconds", "server" => server()),
         }

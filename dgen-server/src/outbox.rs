@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use bytes::Bytes;
-use dgen_backend::{Error, Read, Transaction, tuple::Subspace};
+use dgen_backend::{Error, Read, Transaction, tuple::Versionstamp};
 use dgen_codec::{clear_chunks, first_chunk_key, write_chunks};
 
 use crate::{
@@ -25,15 +25,23 @@ pub(crate) type LocalAnswers = Vec<(From, Answer)>;
 #[derive(Default)]
 pub(crate) struct Outbox {
     /// To callers of the server itself.
-    pub(crate) answers: Vec<(From, Answer)>,
+    pub(crate) answers: Vec<ToCaller>,
     /// What its handlers want done, in their order.
     pub(crate) effects: Vec<Effect>,
+}
+
+/// An answer to a caller of the server itself.
+pub(crate) struct ToCaller {
+    pub(crate) from: From,
+    /// Until when it waits, if that is known without a look: this transaction pops its message, and
+    /// that says so. A caller who gives up meanwhile changes the message, and makes this conflict.
+    pub(crate) until_millis: Option<u64>,
+    pub(crate) answer: Answer,
 }
 
 /// An answer, and whether somebody waits for it: asked for.
 struct Asked {
     keys: Keys,
-    key: Subspace,
     from: From,
     answer: Answer,
     waiting: Read<Option<Bytes>>,
@@ -47,12 +55,25 @@ impl Outbox {
         address: &Address,
     ) -> Result<LocalAnswers, AttemptError> {
         let Self { answers, effects } = self;
+        let (keys, calls) = (&address.keys, &*address.calls);
+        let mut local = Vec::new();
         let mut asked = Vec::new();
         let mut answered = HashSet::new();
         // All are asked for together.
-        for (from, answer) in answers {
-            if answered.insert(from) {
-                asked.push(Asked::new(tx, address.keys.clone(), from, answer));
+        for ToCaller {
+            from,
+            until_millis,
+            answer,
+        } in answers
+        {
+            if !answered.insert(from) {
+                continue;
+            }
+            match until_millis {
+                Some(until_millis) => {
+                    local.extend(answer_caller(tx, keys, calls, from, until_millis, answer)?);
+                }
+                None => asked.push(Asked::new(tx, keys.clone(), from, answer)),
             }
         }
         for effect in effects {
@@ -91,9 +112,8 @@ impl Outbox {
                 }
             }
         }
-        let mut local = Vec::new();
         for asked in asked {
-            local.extend(asked.write(tx, &address.calls).await?);
+            local.extend(asked.write(tx, calls).await?);
         }
         Ok(local)
     }
@@ -101,11 +121,9 @@ impl Outbox {
 
 impl Asked {
     fn new(tx: &Transaction, keys: Keys, from: From, answer: Answer) -> Self {
-        let key = keys.reply(&from);
         Self {
-            waiting: tx.get(&first_chunk_key(&key)),
+            waiting: tx.get(&first_chunk_key(&keys.reply(&from))),
             keys,
-            key,
             from,
             answer,
         }
@@ -121,14 +139,27 @@ impl Asked {
             // The first answer counts.
             return Ok(None);
         };
-        if calls.is_waiting_here(&self.from) {
-            clear_chunks(tx, &self.key)?;
-            agenda::forget_sweep_of_reply(tx, &self.keys, &self.from, until_millis)?;
-            return Ok(Some((self.from, self.answer)));
-        }
-        write_chunks(tx, &self.key, &self.answer.to_bytes())?;
-        Ok(None)
+        answer_caller(tx, &self.keys, calls, self.from, until_millis, self.answer)
     }
+}
+
+/// Stores the answer to a caller who waits elsewhere; returns it if the caller waits here.
+fn answer_caller(
+    tx: &Transaction,
+    keys: &Keys,
+    calls: &Calls,
+    from: From,
+    until_millis: u64,
+    answer: Answer,
+) -> Result<Option<(From, Answer)>, Error> {
+    let key = keys.reply(&from);
+    if calls.is_waiting_here(&from) {
+        clear_chunks(tx, &key)?;
+        agenda::forget_sweep_of_reply(tx, keys, &from, until_millis)?;
+        return Ok(Some((from, answer)));
+    }
+    write_chunks(tx, &key, &answer.to_bytes())?;
+    Ok(None)
 }
 
 /// Has callers in this OS process wait at reply keys, each until a time.
@@ -139,9 +170,20 @@ pub(crate) fn write_waiting(
 ) -> Result<(), Error> {
     for (from, until_millis) in waiting {
         write_chunks(tx, &keys.reply(from), &reply::waiting(*until_millis))?;
-        agenda::sweep_reply(tx, keys, from, *until_millis)?;
+        agenda::sweep_reply(tx, keys, from, *until_millis, None)?;
     }
     Ok(())
+}
+
+/// Has the caller of the message in `place`, which this transaction pushes, wait at a reply key.
+pub(crate) fn write_waiting_for(
+    tx: &Transaction,
+    keys: &Keys,
+    (from, until_millis): (&From, u64),
+    place: &Versionstamp,
+) -> Result<(), Error> {
+    write_chunks(tx, &keys.reply(from), &reply::waiting(until_millis))?;
+    agenda::sweep_reply(tx, keys, from, until_millis, Some(place))
 }
 
 /// The queue's bytes of an envelope whose body was encoded before.

@@ -28,9 +28,11 @@ use crate::{
     lock::Acquired,
     locked_work::{self, LockedTask},
     mailbox::{Done, Inbox, Refused, Unit},
+    polling::{Polling, note_lost_watch},
     progress::Progress,
     registry::Registration,
     remedy::{AttemptError, Remedy},
+    standby::Standby,
     state::Cached,
     urgent,
     waking::{Waking, Watched},
@@ -58,6 +60,8 @@ pub(crate) struct Process<S: Server> {
     has_backlog: bool,
     /// The hold that was seen last.
     seen: Option<Seen>,
+    /// Others serve, and this one lets them.
+    standby: Option<Standby>,
     /// Since when the server is locked, as this process sees it.
     locked_since: Option<Instant>,
     /// When the next timer is due.
@@ -66,6 +70,8 @@ pub(crate) struct Process<S: Server> {
     locked: Vec<LockedTask>,
     /// How often in a row nothing could be done.
     failures: u32,
+    /// How often to look where nothing can be watched.
+    polling: Polling,
 }
 
 /// How a round of attempts ended.
@@ -74,6 +80,8 @@ enum Rest {
     Idle,
     /// The server is locked, or its first message waits: to be looked at again after so long.
     Held(Hold, Duration),
+    /// Others serve: to be looked at again after so long.
+    StoodBy(Duration),
     /// Nothing can be done for now.
     Stuck,
     Stop(StopReason),
@@ -88,6 +96,7 @@ impl<S: Server> Process<S> {
         registration: Registration,
     ) -> Self {
         Self {
+            polling: Polling::new(address.poll_interval()),
             address,
             cached,
             inbox,
@@ -101,6 +110,7 @@ impl<S: Server> Process<S> {
             urgent_units: Vec::new(),
             has_backlog: false,
             seen: None,
+            standby: None,
             locked_since: None,
             next_due_millis: None,
             locked: Vec::new(),
@@ -152,7 +162,7 @@ impl<S: Server> Process<S> {
             let so_far = self.heeded;
             waking = match rest {
                 Rest::Stop(reason) => return reason,
-                Rest::Idle | Rest::Held(..) if so_far == Request::Finish => {
+                Rest::Idle | Rest::Held(..) | Rest::StoodBy(_) if so_far == Request::Finish => {
                     if self.locked.is_empty() {
                         return StopReason::Shutdown;
                     }
@@ -160,12 +170,23 @@ impl<S: Server> Process<S> {
                 }
                 Rest::Idle => Box::pin(self.wait_for_push(waking)).await,
                 Rest::Held(hold, wait) => Box::pin(self.wait_for_hold(&hold, wait)).await,
+                Rest::StoodBy(wait) => Waking::after(self.address.tenant.env(), wait),
                 Rest::Stuck => {
                     self.failures = self.failures.saturating_add(1);
                     Waking::after(self.address.tenant.env(), backoff(self.failures))
                 }
             };
-            if let Some(reason) = self.wait(&mut waking, so_far).await {
+            let reason = self.wait(&mut waking, so_far).await;
+            match waking.lost() {
+                Some(error) => {
+                    note_lost_watch(&self.address, error);
+                    if self.units.is_empty() && self.urgent_units.is_empty() {
+                        self.polling.slow_down();
+                    }
+                }
+                None => self.polling.reset(),
+            }
+            if let Some(reason) = reason {
                 return reason;
             }
         }
@@ -194,9 +215,14 @@ impl<S: Server> Process<S> {
             }
             let progress = Progress::default();
             let begun = self.address.tenant.env().now();
-            let rest = match self.attempt(&progress).await {
+            let attempted = self.attempt(&progress).await;
+            if progress.is_overtaken() {
+                self.standby = Some(Standby::lost(self.standby));
+            }
+            let rest = match attempted {
                 Ok(Attempted::Handled(batch)) => self.committed(*batch, begun).await,
                 Ok(Attempted::Held(hold)) => Some(self.held(hold)),
+                Ok(Attempted::StoodBy(first)) => Some(self.stood_by(first)),
                 Ok(Attempted::Unknown(lock)) => Some(self.unknown_lock(lock)),
                 Ok(Attempted::Buried(buried)) => {
                     buried.announce(&self.address);
@@ -272,6 +298,7 @@ impl<S: Server> Process<S> {
                 seen: self.seen,
                 batch_max: self.batch_size.get(),
                 unanswerable: self.unanswerable,
+                standby: self.standby,
                 progress,
             };
             async move { attempt.run(&tx).await }
@@ -291,7 +318,14 @@ impl<S: Server> Process<S> {
         self.batch_size.grow();
         self.seen = None;
         self.failures = 0;
+        if batch.taken > 0 {
+            self.polling.reset();
+        }
         self.has_backlog = batch.has_backlog;
+        if batch.taken > 0 {
+            // It serves.
+            self.standby = None;
+        }
         self.next_due_millis = batch.agenda.next_millis;
         let (cached, done, lock, stop) = batch.done.committed(&address).await;
         let acquired = lock.and_then(|lock| urgent::acquired(lock, &cached));
@@ -338,6 +372,14 @@ impl<S: Server> Process<S> {
             .seen
             .map_or(Duration::ZERO, |seen| seen.wait(&hold, now));
         Rest::Held(hold, wait)
+    }
+
+    /// Others serve the queue, whose first message is at `first`.
+    fn stood_by(&mut self, first: [u8; 12]) -> Rest {
+        let now = self.address.tenant.env().now();
+        let standby = self.standby.get_or_insert_with(|| Standby::lost(None));
+        standby.see(first, now);
+        Rest::StoodBy(standby.wait(first, now))
     }
 
     /// The lock may be taken over, but not by this version.
@@ -463,6 +505,7 @@ impl<S: Server> Process<S> {
     /// What wakes a process that has nothing to do: a push, a timer that is due, the next poll.
     async fn wait_for_push(&self, waking: Waking) -> Waking {
         let (address, env) = (&self.address, self.address.tenant.env());
+        let pause = self.polling.pause();
         let wait_until = |due_millis: Option<u64>| {
             let wait = due_millis.map_or(Duration::MAX, |due_millis| {
                 let due = clock::from_millis(due_millis).duration_since(env.wall_clock());
@@ -473,7 +516,7 @@ impl<S: Server> Process<S> {
         // One that has not fired yet goes on: an inline call costs none.
         if let Some(watch) = waking.into_watch(Watched::Queue) {
             let wait = wait_until(self.next_due_millis);
-            return Waking::watching(Watched::Queue, watch, env, wait);
+            return Waking::watching(Watched::Queue, Ok(watch), env, wait, pause);
         }
         // In a transaction of its own, since it counts as a read. A timer that was set since the
         // attempt is seen by this one, or fires the watch.
@@ -485,12 +528,28 @@ impl<S: Server> Process<S> {
         });
         match watch.await {
             Ok((Some(watch), due_millis)) => {
-                Waking::watching(Watched::Queue, watch, env, wait_until(due_millis))
+                let wait = wait_until(due_millis);
+                Waking::watching(Watched::Queue, Ok(watch), env, wait, pause)
             }
             Ok((None, _)) => Waking::now(),
             Err(error) => {
-                tracing::debug!(server = %address, %error, "no watch; polling instead");
-                Waking::after(env, wait_until(self.next_due_millis))
+                let wait = wait_until(self.next_due_millis);
+                self.without_watch(&error, Watched::Queue, wait)
+            }
+        }
+    }
+
+    /// What wakes a process that could not set its watch.
+    fn without_watch(&self, error: &AttemptError, watched: Watched, wait: Duration) -> Waking {
+        let env = self.address.tenant.env();
+        match Error::find(error) {
+            Some(lost @ Error::TooManyWatches { .. }) => {
+                let pause = self.polling.pause();
+                Waking::watching(watched, Err(lost.clone()), env, wait, pause)
+            }
+            _ => {
+                tracing::debug!(server = %self.address, %error, "no watch; polling instead");
+                Waking::after(env, wait)
             }
         }
     }
@@ -511,9 +570,12 @@ impl<S: Server> Process<S> {
             Ok(None)
         });
         match watch.await {
-            Ok(Some(watch)) => Waking::watching(Watched::Hold, watch, env, wait),
+            Ok(Some(watch)) => {
+                let pause = self.polling.pause();
+                Waking::watching(Watched::Hold, Ok(watch), env, wait, pause)
+            }
             Ok(None) => Waking::now(),
-            Err(_) => Waking::after(env, wait),
+            Err(error) => self.without_watch(&error, Watched::Hold, wait),
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::{
     sync::{
-        Mutex, PoisonError,
+        Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
     time::Duration,
@@ -25,6 +25,10 @@ pub(crate) struct Progress {
     has_stored_answer: AtomicBool,
     /// The place of the queue's first message, if the last attempt found one, and its hold.
     head: Mutex<Option<([u8; 12], Option<Mark>)>>,
+    /// That of an attempt before.
+    earlier_first: Mutex<Option<[u8; 12]>>,
+    /// Whether a message that an earlier attempt had found first was not there any more.
+    is_overtaken: AtomicBool,
 }
 
 impl Progress {
@@ -33,13 +37,24 @@ impl Progress {
         self.maybe_executed
             .fetch_or(maybe_executed, Ordering::Relaxed);
         self.has_stored_answer.store(false, Ordering::Relaxed);
-        self.set_head(None, None);
+        if let Some((first, _)) = lock(&self.head).take() {
+            *lock(&self.earlier_first) = Some(first);
+        }
     }
 
     /// The queue was read.
     pub(crate) fn set_head(&self, first: Option<&Item>, hold: Option<Mark>) {
         let head = first.map(|first| (*first.stamp().as_bytes(), hold));
-        *self.head.lock().unwrap_or_else(PoisonError::into_inner) = head;
+        *lock(&self.head) = head;
+        let earlier_first = *lock(&self.earlier_first);
+        if earlier_first.is_some() && earlier_first != head.map(|(first, _)| first) {
+            self.is_overtaken.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether an attempt failed since somebody else was faster with the queue's first message.
+    pub(crate) fn is_overtaken(&self) -> bool {
+        self.is_overtaken.load(Ordering::Relaxed) && !self.maybe_executed()
     }
 
     /// Messages were handled, which took so long.
@@ -81,6 +96,10 @@ impl Progress {
 
     /// The place of the first message of the queue, if there was one, and its hold.
     pub(crate) fn head(&self) -> Option<([u8; 12], Option<Mark>)> {
-        *self.head.lock().unwrap_or_else(PoisonError::into_inner)
+        *lock(&self.head)
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

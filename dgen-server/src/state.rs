@@ -1,9 +1,9 @@
 //! A server's state, in the store and in memory.
 
-use std::sync::Arc;
+use std::{future::Future, pin::Pin, sync::Arc};
 
 use dgen_backend::{CommitVersionstamp, Read, Transaction};
-use dgen_codec::{Stored, Version};
+use dgen_codec::{LoadError, Loaded, Stored, Version};
 
 use crate::{Server, address::Address, remedy::AttemptError};
 
@@ -45,25 +45,48 @@ impl<S> NewState<S> {
     }
 }
 
-/// The state that `version` was read of: the cached one if it is that, else the stored one. None if
-/// there is none.
-pub(crate) async fn current<S: Server>(
-    tx: &Transaction,
-    address: &Address,
-    cached: Option<&Arc<Cached<S>>>,
-    version: Option<Version>,
-) -> Result<Option<Arc<Cached<S>>>, AttemptError> {
-    let cached = cached.filter(|cached| version.is_some() && cached.version == version);
-    match cached {
-        Some(cached) => {
-            address.metrics().cache_hits.increment(1);
-            Ok(Some(Arc::clone(cached)))
+/// What a transaction asks for to know the state: the version that a cached one has to have, or the
+/// state itself. The read is under way when this is made.
+pub(crate) enum Asked<'a, S> {
+    Version(&'a Arc<Cached<S>>, Read<Option<Version>>),
+    State(Loading<S>),
+}
+
+type Loading<S> = Pin<Box<dyn Future<Output = Result<Option<Loaded<S>>, LoadError>> + Send>>;
+
+impl<'a, S: Server> Asked<'a, S> {
+    pub(crate) fn new(
+        tx: &Transaction,
+        address: &Address,
+        cached: Option<&'a Arc<Cached<S>>>,
+    ) -> Self {
+        let base = address.keys.state();
+        match cached {
+            Some(cached) => Self::Version(cached, dgen_codec::version(tx, base)),
+            None => Self::State(Box::pin(dgen_codec::load(tx, base))),
         }
-        None => {
-            address.metrics().cache_misses.increment(1);
-            // Without a version too: a state that lost it is found, and not overwritten.
-            load(tx, address).await
-        }
+    }
+
+    /// The cached state if it has the stored version, else the stored one. None if there is none.
+    pub(crate) async fn current(
+        self,
+        tx: &Transaction,
+        address: &Address,
+    ) -> Result<Option<Arc<Cached<S>>>, AttemptError> {
+        let loaded = match self {
+            Self::Version(cached, version) => {
+                let version = version.await?;
+                if version.is_some() && cached.version == version {
+                    address.metrics().cache_hits.increment(1);
+                    return Ok(Some(Arc::clone(cached)));
+                }
+                // Without a version too: a state that lost it is found, and not overwritten.
+                dgen_codec::load(tx, address.keys.state()).await?
+            }
+            Self::State(loading) => loading.await?,
+        };
+        address.metrics().cache_misses.increment(1);
+        Ok(loaded.map(Cached::new))
     }
 }
 
@@ -73,13 +96,17 @@ pub(crate) async fn load<S: Server>(
     address: &Address,
 ) -> Result<Option<Arc<Cached<S>>>, AttemptError> {
     let loaded = dgen_codec::load::<S>(tx, address.keys.state()).await?;
-    Ok(loaded.map(|loaded| {
-        Arc::new(Cached {
+    Ok(loaded.map(Cached::new))
+}
+
+impl<S> Cached<S> {
+    fn new(loaded: Loaded<S>) -> Arc<Self> {
+        Arc::new(Self {
             state: loaded.value,
             stored: loaded.stored,
             version: Some(loaded.version),
         })
-    }))
+    }
 }
 
 /// Writes what changed in the state, if anything did.

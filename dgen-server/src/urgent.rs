@@ -135,11 +135,11 @@ async fn attempt<S: Server>(
     address.metrics().attempt(tx.attempt());
     let keys = &address.keys;
     let read_version = tx.read_version();
-    let version = dgen_codec::version(tx, keys.state());
+    let state = state::Asked::new(tx, address, cached);
     let now_millis = clock::to_millis(address.tenant.env().wall_clock());
     let memory = Memory::read(tx, keys, unit.ids(), now_millis).await?;
-    let (read_version, version) = (read_version.await?, version.await?);
-    let Some(cached) = state::current(tx, address, cached, version).await? else {
+    let read_version = read_version.await?;
+    let Some(cached) = state.current(tx, address).await? else {
         return Ok(Tried::Refused(Failure::NotStarted {
             server: address.to_string(),
         }));

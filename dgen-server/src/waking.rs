@@ -1,4 +1,4 @@
-//! What a process waits for while it has nothing to do.
+//! What wakes a process that has nothing to do, and a caller whose answer is to come.
 
 use std::{
     future::Future,
@@ -7,12 +7,22 @@ use std::{
     time::Duration,
 };
 
-use dgen_backend::{Watch, env::Env};
+use dgen_backend::{Error, Watch, env::Env};
 
 /// A watch, and a time at which to look anyway: a watch may be lost.
 pub(crate) struct Waking {
-    watch: Option<(Watched, Watch)>,
+    watch: Option<Watching>,
     timer: Pin<Box<dyn Future<Output = ()> + Send>>,
+    /// Why there is no watch, if there should be one: the time is that of the next poll then.
+    lost: Option<Error>,
+}
+
+struct Watching {
+    watched: Watched,
+    watch: Watch,
+    env: Env,
+    /// When to look if the watch fails: so long after that.
+    pause: Duration,
 }
 
 /// What is watched.
@@ -22,6 +32,8 @@ pub(crate) enum Watched {
     Queue,
     /// The hold: the next change.
     Hold,
+    /// A reply key: the answer.
+    Reply,
 }
 
 impl Waking {
@@ -30,6 +42,7 @@ impl Waking {
         Self {
             watch: None,
             timer: Box::pin(std::future::ready(())),
+            lost: None,
         }
     }
 
@@ -37,32 +50,60 @@ impl Waking {
         Self {
             watch: None,
             timer: env.sleep(wait),
+            lost: None,
         }
     }
 
-    /// To wait for `watch`, but no longer than `wait`.
-    pub(crate) fn watching(watched: Watched, watch: Watch, env: &Env, wait: Duration) -> Self {
-        Self {
-            watch: Some((watched, watch)),
-            timer: env.sleep(wait),
+    /// To wait for `watch`, but no longer than `wait`; and than `pause` if there is none.
+    pub(crate) fn watching(
+        watched: Watched,
+        watch: Result<Watch, Error>,
+        env: &Env,
+        wait: Duration,
+        pause: Duration,
+    ) -> Self {
+        let pause = pause.min(wait);
+        match watch {
+            Ok(watch) => Self {
+                watch: Some(Watching {
+                    watched,
+                    watch,
+                    env: env.clone(),
+                    pause,
+                }),
+                timer: env.sleep(wait),
+                lost: None,
+            },
+            Err(error) => Self {
+                watch: None,
+                timer: env.sleep(pause),
+                lost: Some(error),
+            },
         }
     }
 
     /// The watch on `watched`, if there is one that has not fired yet.
     pub(crate) fn into_watch(self, watched: Watched) -> Option<Watch> {
-        let (of, watch) = self.watch?;
-        (of == watched).then_some(watch)
+        let watching = self.watch?;
+        (watching.watched == watched).then_some(watching.watch)
+    }
+
+    /// Why it polled, if it did.
+    pub(crate) fn lost(&self) -> Option<&Error> {
+        self.lost.as_ref()
     }
 
     /// Ready once there is something to look at.
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        if let Some((_, watch)) = &mut self.watch
-            && let Poll::Ready(fired) = Pin::new(watch).poll(cx)
+        if let Some(watching) = &mut self.watch
+            && let Poll::Ready(fired) = Pin::new(&mut watching.watch).poll(cx)
         {
-            // One that failed says nothing, and would say so again: the timer is left.
+            // One that failed says nothing, and would say so again: the next poll is left.
+            let timer = watching.env.sleep(watching.pause);
             self.watch = None;
-            if fired.is_ok() {
-                return Poll::Ready(());
+            match fired {
+                Ok(()) => return Poll::Ready(()),
+                Err(error) => (self.timer, self.lost) = (timer, Some(error)),
             }
         }
         self.timer.as_mut().poll(cx)

@@ -2,8 +2,6 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by it")]
 
-#[path = "support/elsewhere.rs"]
-mod elsewhere;
 #[path = "support/patience.rs"]
 mod patience;
 mod support;
@@ -13,9 +11,9 @@ use std::collections::BTreeMap;
 use dgen_backend::tuple::Element;
 use dgen_server::{Context, Handle, Never, Reply, Server, StartOptions, StopReason, Tenant};
 use dgen_testkit::counting::{Counts, counted};
-use elsewhere::elsewhere;
 use patience::until;
 use serde::{Deserialize, Serialize};
+use support::elsewhere::elsewhere;
 use support::*;
 
 /// Each of its entries is a row of the store.

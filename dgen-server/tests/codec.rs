@@ -2,8 +2,6 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by it")]
 
-#[path = "support/elsewhere.rs"]
-mod elsewhere;
 mod support;
 
 use std::fmt::Debug;
@@ -13,8 +11,8 @@ use dgen_server::{
     Context, Failure, Handle, Never, Reply, Server, StartError, StartOptions, Tenant,
 };
 use dgen_testkit::counting::{Counts, counted};
-use elsewhere::elsewhere;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use support::elsewhere::elsewhere;
 use support::*;
 
 /// A server whose state is set and read whole.

@@ -2,8 +2,6 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by it")]
 
-#[path = "support/elsewhere.rs"]
-mod elsewhere;
 mod support;
 
 use std::{
@@ -13,9 +11,9 @@ use std::{
 };
 
 use dgen_server::{Context, Handle, Never, Reply, Server, StartOptions, Tenant};
-use elsewhere::elsewhere;
 use futures_util::future::join_all;
 use serde::{Deserialize, Serialize};
+use support::elsewhere::elsewhere;
 use support::*;
 
 const CALLERS: u32 = 40;

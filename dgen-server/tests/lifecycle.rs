@@ -2,8 +2,6 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by it")]
 
-#[path = "support/elsewhere.rs"]
-mod elsewhere;
 #[path = "support/ledger.rs"]
 mod ledger;
 #[path = "support/mortal.rs"]
@@ -19,11 +17,11 @@ use dgen_server::{
     CallError, Context, Failure, Handle, Never, Reply, Server, StartError, StartOptions,
     StopReason, Tenant, Tuid,
 };
-use elsewhere::elsewhere;
 use futures_util::future::join_all;
 use ledger::{Ledger, LedgerCall, LedgerCast};
 use patience::until;
 use serde::{Deserialize, Serialize};
+use support::elsewhere::elsewhere;
 use support::*;
 
 /// A server whose start can fail, and which knows its own id.

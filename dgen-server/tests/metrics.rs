@@ -1,7 +1,5 @@
 //! What an operator reads: the counters and histograms say what happened.
 
-#[path = "support/elsewhere.rs"]
-mod elsewhere;
 #[path = "support/ledger.rs"]
 mod ledger;
 #[path = "support/mortal.rs"]
@@ -20,11 +18,11 @@ use dgen_testkit::{
     MockClock,
     faults::{FaultyBackend, Rates},
 };
-use elsewhere::elsewhere;
 use ledger::{Ledger, LedgerCall, LedgerCast};
 use mortal::{Death, Life};
 use patience::{until, while_time_passes};
 use recorder::Recorder;
+use support::elsewhere::elsewhere;
 use support::*;
 
 on_each_store! {

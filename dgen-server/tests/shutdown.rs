@@ -2,8 +2,6 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by it")]
 
-#[path = "support/elsewhere.rs"]
-mod elsewhere;
 #[path = "support/ledger.rs"]
 mod ledger;
 #[path = "support/mortal.rs"]
@@ -17,11 +15,11 @@ use std::time::Duration;
 use dgen_backend::tuple::Subspace;
 use dgen_server::{Handle, HeldBy, Never, StartOptions, StopReason, Tenant, shutdown};
 use dgen_testkit::MockClock;
-use elsewhere::elsewhere;
 use futures_util::future::join_all;
 use ledger::{Ledger, LedgerCall, LedgerCast, stored};
 use mortal::{Death, Life};
 use patience::{until, while_time_passes};
+use support::elsewhere::elsewhere;
 use support::*;
 
 const DEADLINE: Duration = Duration::from_secs(60);

@@ -8,7 +8,8 @@
 //! | look for what is not serializable | [`serializability`] |
 //! | compare two backends | [`differential`] |
 //! | make a database fail as a cluster does | [`faults`] |
-//! | count what an operation reads and writes | [`counting`] |
+//! | count what an operation reads and writes, and its round trips | [`counting`] |
+//! | run out of watches | [`few_watches`] |
 //! | move time by hand | [`clock::MockClock`] |
 //! | write a test that shares a store | [`Area`], [`Subject`], [`prefixed`] |
 //! | run a suite on a cluster too | [`on_cluster!`] |
@@ -24,6 +25,7 @@ pub mod conformance;
 pub mod counting;
 pub mod differential;
 pub mod faults;
+pub mod few_watches;
 mod forward;
 pub mod model;
 mod prefixed;

@@ -1,12 +1,15 @@
 //! The project's own commands.
 //!
-//! `cargo xtask ci` is what `.ci/run` runs; `cargo xtask bench` measures.
+//! `cargo xtask ci` is what `.ci/run` runs; `cargo xtask bench` measures; `cargo xtask fdb-test` runs
+//! what needs a FoundationDB cluster.
 
 mod bench;
 mod cargo;
 mod ci;
 mod counter;
 mod examples;
+#[cfg(unix)]
+mod fdb_test;
 mod outcome;
 mod step;
 mod stopwatch;
@@ -37,6 +40,9 @@ enum Task {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         options: Vec<OsString>,
     },
+    /// Tests what runs on FoundationDB, on a real cluster.
+    #[cfg(unix)]
+    FdbTest(fdb_test::Options),
 }
 
 fn main() -> ExitCode {
@@ -53,5 +59,7 @@ fn run(task: Task) -> Outcome {
     match task {
         Task::Ci => ci::run(),
         Task::Bench { options } => bench::run(&options),
+        #[cfg(unix)]
+        Task::FdbTest(options) => fdb_test::run(&options),
     }
 }

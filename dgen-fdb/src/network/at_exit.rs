@@ -5,14 +5,14 @@
 //! of C++ statics, the latest first. The client library makes some of its statics when it first needs
 //! them, and its network thread uses them until it is stopped. So the network is stopped by a local
 //! of the main thread, if a database was opened there; and else by an `atexit` function that is
-//! registered anew each time that a database is opened, and ever more rarely as it is used: behind
-//! the statics.
+//! registered anew each time that a database is opened or dropped, and ever more rarely as it is
+//! used: behind the statics.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::stop;
 
-/// Transactions begun, of all databases.
+/// Transactions whose commits were answered, of all databases.
 static USES: AtomicU64 = AtomicU64::new(0);
 
 thread_local! {

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use bytes::Bytes;
-use dgen_backend::{Error as StoreError, Transaction};
+use dgen_backend::{Error as StoreError, Transaction, tuple::Versionstamp};
 use dgen_queue::{Limits, Queue};
 use proptest::prelude::*;
 
@@ -229,6 +229,7 @@ fn futures_are_send() {
     check(&f.queue.len(&tx));
     check(&f.queue.is_empty(&tx));
     check(&f.queue.watch_if_empty(&tx));
+    check(&f.queue.find(&tx, &Versionstamp::incomplete(0)));
     check(&f.queue.wait_for_push(&tenant, std::time::Duration::ZERO));
 }
 

@@ -4,6 +4,7 @@ mod conflicts;
 mod damage;
 mod fifo;
 pub(crate) mod fixture;
+mod places;
 mod retries;
 mod sizes;
 mod waking;

@@ -2,7 +2,11 @@
 
 use std::time::Duration;
 
-use dgen_backend::Watch;
+use dgen_backend::{Error, Watch};
+use dgen_testkit::{
+    MockClock,
+    few_watches::{Refusal, few_watches},
+};
 
 use crate::fixture::{Fixture, is_ready};
 
@@ -185,4 +189,40 @@ async fn waiting_ends_at_a_push_or_a_poll() {
         .wait_for_push(&tenant, Duration::ZERO)
         .await
         .unwrap();
+}
+
+/// SPEC B4: where there are too many watches, whether that is said at once or when one is awaited,
+/// who waits polls, and nothing fails: an item is found soon, and an empty queue looked at until the
+/// time is over.
+#[tokio::test]
+async fn without_a_watch_waiting_polls() {
+    for refusal in [Refusal::AtOnce, Refusal::WhenAwaited] {
+        let clock = MockClock::new(1);
+        let db = crate::database(clock.env());
+        let (db, watches) = few_watches(db, 0, refusal);
+        let f = Fixture::on(db);
+        let (tenant, day) = (f.tenant(), Duration::from_secs(24 * 60 * 60));
+        let tx = f.begin();
+        let consumed = f.queue.consume_k(&tx, 1).await.unwrap();
+        tx.commit().await.unwrap();
+        assert!(consumed.found_empty);
+        assert_eq!(consumed.watch.is_none(), refusal == Refusal::AtOnce);
+        if let Some(watch) = consumed.watch {
+            assert!(matches!(watch.await, Err(Error::TooManyWatches { .. })));
+        }
+        {
+            let mut waiting = Box::pin(f.queue.wait_for_push(&tenant, day));
+            assert!(!is_ready(&mut waiting));
+            f.push(["a"]).await;
+            clock.advance(Duration::from_millis(20));
+            waiting.await.unwrap();
+        }
+        f.consume(1).await;
+        clock.set_auto_advance_max(Duration::from_secs(1));
+        let begun = clock.elapsed();
+        let minute = Duration::from_secs(60);
+        f.queue.wait_for_push(&tenant, minute).await.unwrap();
+        assert_eq!(clock.elapsed() - begun, minute);
+        assert_eq!(watches.refused(), 3);
+    }
 }

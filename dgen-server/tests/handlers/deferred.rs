@@ -123,6 +123,8 @@ on_each_store! {
         let actor = world.start("a").await;
         let elsewhere = world.client_elsewhere("a");
         call(&elsewhere, [add(1)]).await.unwrap();
+        // The answer is taken away behind.
+        world.settle_commits().await;
         let before = world.actors_keys().await;
         for (number, caller) in [actor.clone(), elsewhere].iter().enumerate() {
             let waiting = call(caller, [Step::Defer, act("deferred")]).into_future();

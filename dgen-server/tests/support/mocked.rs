@@ -19,7 +19,7 @@ use dgen_server::{Handle, Server, StartOptions, Tenant};
 use dgen_testkit::{MockClock, counting::counted};
 
 /// How often a test looks before it says that nothing comes any more.
-const LOOKS_MAX: usize = 200_000;
+const LOOKS_MAX: usize = 10_000_000;
 
 /// How often it moves the clock before it says so.
 const STEPS_MAX: usize = 1_000;

@@ -193,6 +193,7 @@ macro_rules! __promises {
             template_that_is_too_short_is_refused
             own_versionstamped_value_is_unreadable
             range_of_own_versionstamped_key_is_unreadable
+            own_clear_leaves_versionstamped_keys
             read_only_transaction_has_no_versionstamp
             failed_transaction_has_no_versionstamp
             concurrent_commits_have_distinct_versionstamps

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use dgen_backend::{
-    CommitVersionstamp, Error, Transaction,
+    CommitVersionstamp, Error, KeyRange, Transaction,
     tuple::{self, Versionstamp},
 };
 use tokio::task::JoinSet;
@@ -161,6 +161,35 @@ pub async fn range_of_own_versionstamped_key_is_unreadable(area: Area) -> Outcom
     assert_eq!(tx.collect_range(area.range("a", "b")).await?.len(), 1);
     assert_error!(tx.commit().await, Error::Unreadable { .. });
     assert_eq!(area.rows().await?.len(), 1);
+    Ok(())
+}
+
+/// SPEC B3: a key set by versionstamp is written behind everything else of its transaction: a clear of
+/// its neighbours, or of all around it, does not remove it.
+pub async fn own_clear_leaves_versionstamped_keys(area: Area) -> Outcome {
+    let first = area.begin();
+    first.set_versionstamped_key(&stamped_key(&area, "log"), b"0")?;
+    first.commit().await?;
+    // A few times: what matters is a read version that is the stamp of the key cleared.
+    for number in 1..20_u8 {
+        let tx = area.begin();
+        let old = tx.snapshot().collect_range(area.all()).await?;
+        let [old] = &old[..] else {
+            panic!("{} rows in round {number}", old.len());
+        };
+        tx.set_versionstamped_key(&stamped_key(&area, "log"), &[number])?;
+        // Up to the last key with the stamp of the one that is there.
+        let mut end = old.key.to_vec();
+        end.push(0xff);
+        match number % 2 {
+            0 => tx.clear_range(&KeyRange::new(old.key.to_vec(), end))?,
+            _ => tx.clear_range(&area.all())?,
+        }
+        tx.commit().await?;
+        let rows = area.rows().await?;
+        let values: Vec<_> = rows.iter().map(|(_, value)| value.as_slice()).collect();
+        assert_eq!(values, [[number]], "in round {number}");
+    }
     Ok(())
 }
 

@@ -79,7 +79,9 @@ impl Store {
         self.version += 1;
         let stamp = stamp(self.version);
         let mut written = conflicts;
-        for write in writes {
+        let is_stamped_key = |write: &&Write| matches!(write, Write::SetVersionstampedKey(..));
+        let (stamped_keys, others): (Vec<_>, Vec<_>) = writes.iter().partition(is_stamped_key);
+        for write in others.into_iter().chain(stamped_keys) {
             written.push(self.apply(write, stamp));
         }
         self.commits.push((self.version, written));

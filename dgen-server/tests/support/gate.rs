@@ -1,0 +1,132 @@
+//! A database whose commits wait at a gate.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use dgen_backend::{
+    CommitVersionstamp, Database, Error, KeyRange, RangePage, RangeRead, Read, Watch,
+    backend::{Backend, BackendTransaction, ConflictKind, Isolation, Mutation},
+    env::Env,
+};
+use dgen_server::Tenant;
+use dgen_testkit::Forward;
+use tokio::sync::{Semaphore, watch};
+
+/// The gate: open, until it is shut.
+#[derive(Debug, Clone)]
+pub(crate) struct Gate {
+    is_open: watch::Sender<bool>,
+    arrived: Arc<Semaphore>,
+}
+
+impl Gate {
+    /// Lets no commit through that comes from now on.
+    pub(crate) fn shut(&self) {
+        self.is_open.send_replace(false);
+    }
+
+    /// Lets those through that wait, and all that come.
+    pub(crate) fn open(&self) {
+        self.is_open.send_replace(true);
+    }
+
+    /// Resolves when one commit more has come to the shut gate.
+    pub(crate) async fn arrived(&self) {
+        let arrived = self.arrived.acquire().await;
+        arrived.expect("the gate stays").forget();
+    }
+}
+
+/// `here`, as another OS process would have it, with a gate before its commits of writes.
+pub(crate) fn gated(here: &Tenant) -> (Tenant, Gate) {
+    let gate = Gate {
+        is_open: watch::Sender::new(true),
+        arrived: Arc::new(Semaphore::new(0)),
+    };
+    let db = Database::new(Gated {
+        db: here.database().clone(),
+        gate: gate.clone(),
+    });
+    (Tenant::new(db, here.subspace().clone()), gate)
+}
+
+#[derive(Debug)]
+struct Gated {
+    db: Database,
+    gate: Gate,
+}
+
+struct GatedTransaction {
+    inner: Forward,
+    gate: Gate,
+}
+
+impl Backend for Gated {
+    fn name(&self) -> &'static str {
+        "gated"
+    }
+
+    fn begin(&self) -> Result<Box<dyn BackendTransaction>, Error> {
+        Ok(Box::new(GatedTransaction {
+            inner: Forward(self.db.begin()?),
+            gate: self.gate.clone(),
+        }))
+    }
+
+    fn env(&self) -> &Env {
+        self.db.env()
+    }
+
+    /// True, if there is a store with faults behind it.
+    fn can_lose_commit_answer(&self) -> bool {
+        true
+    }
+}
+
+impl BackendTransaction for GatedTransaction {
+    fn read_version(&self) -> Read<u64> {
+        self.inner.read_version()
+    }
+
+    fn get(&self, key: &[u8], isolation: Isolation) -> Read<Option<Bytes>> {
+        self.inner.get(key, isolation)
+    }
+
+    fn get_range(&self, read: &RangeRead, isolation: Isolation) -> Read<RangePage> {
+        self.inner.get_range(read, isolation)
+    }
+
+    fn mutate(&self, mutation: Mutation<'_>) -> Result<(), Error> {
+        self.inner.mutate(mutation)
+    }
+
+    fn add_conflict(&self, range: &KeyRange, kind: ConflictKind) -> Result<(), Error> {
+        self.inner.add_conflict(range, kind)
+    }
+
+    fn watch(&self, key: &[u8]) -> Result<Watch, Error> {
+        self.inner.watch(key)
+    }
+
+    fn versionstamp(&self) -> Read<CommitVersionstamp> {
+        self.inner.versionstamp()
+    }
+
+    fn commit(&self) -> Read<()> {
+        let tx = self.inner.0.clone();
+        let mut is_open = self.gate.is_open.subscribe();
+        if !tx.has_writes() || *is_open.borrow() {
+            return tx.commit();
+        }
+        self.gate.arrived.add_permits(1);
+        Read::pending(async move {
+            let opened = is_open.wait_for(|is_open| *is_open).await.is_ok();
+            assert!(opened, "the gate stays as long as what is behind it");
+            tx.commit().await
+        })
+    }
+
+    fn cancel(&self) {
+        self.inner.cancel();
+    }
+}
