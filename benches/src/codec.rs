@@ -114,6 +114,7 @@ async fn measure(
         ops_per_s: measured.ops_per_s,
         ratio: f64::NAN,
         of: "bytes written in a state of 10",
+        target: None,
         latency: measured.latency,
         note: format!(
             "; {bytes:.0} bytes a change, codec alone {:.0} us",

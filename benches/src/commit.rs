@@ -100,6 +100,7 @@ async fn measure(
         ops_per_s,
         ratio: ops_per_s / flushes_per_s,
         of: "floor/1 flushes per second",
+        target: None,
         latency,
         note: format!(
             "; {:.1} commits a flush, {:.1} % retried",

@@ -36,6 +36,7 @@ pub(crate) async fn run(scratch: &Scratch, pace: &Pace, report: &mut Report) -> 
         report.add(Case {
             ratio: measured.ops_per_s / reference,
             of: "floor/1 records per second",
+            target: None,
             note: String::new(),
             ops_per_s: measured.ops_per_s,
             latency: measured.latency,

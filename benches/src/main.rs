@@ -4,11 +4,16 @@
 //! Prints one JSON line for each case as it ends, and a table of all at the end. Disks differ by a
 //! factor of a hundred, so ratios are to be taken from one run, and best with `--flush-ms 1`.
 //!
-//! Leaves out: reads by themselves, the server, and FoundationDB.
+//! With `--fdb`, it measures servers on a FoundationDB cluster instead, next to the cluster's own
+//! transactions; that needs the feature `fdb`, and the client library.
+//!
+//! Leaves out: reads by themselves, and servers on the embedded store.
 
 mod case;
 mod codec;
 mod commit;
+#[cfg(feature = "fdb")]
+mod fdb;
 mod floor;
 mod latency;
 mod options;
@@ -32,6 +37,9 @@ type Outcome<T = ()> = Result<T, Box<dyn Error + Send + Sync>>;
 #[tokio::main]
 async fn main() -> Outcome {
     let options = Options::parse();
+    if options.fdb {
+        return on_cluster(&options).await;
+    }
     let scratch = Scratch::new(&options)?;
     let pace = Pace::new(&options);
     let mut report = Report::new(&options.case);
@@ -43,4 +51,15 @@ async fn main() -> Outcome {
     codec::run(&scratch, &pace, &mut report).await?;
     report.print_table();
     Ok(())
+}
+
+#[cfg(feature = "fdb")]
+async fn on_cluster(options: &Options) -> Outcome {
+    fdb::run(options).await
+}
+
+#[cfg(not(feature = "fdb"))]
+#[expect(clippy::unused_async, reason = "the cases wait")]
+async fn on_cluster(_options: &Options) -> Outcome {
+    Err("--fdb: built without the feature `fdb`; `cargo xtask bench --fdb` sees to that".into())
 }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Parser;
 
-/// Benchmarks of dgen's storage half.
+/// Benchmarks of dgen.
 #[derive(Debug, Parser)]
 #[command(name = "cargo xtask bench")]
 pub(crate) struct Options {
@@ -26,6 +26,16 @@ pub(crate) struct Options {
     /// Default: the system's place for temporary files.
     #[arg(long, value_name = "FOLDER")]
     pub(crate) dir: Option<PathBuf>,
+    /// Runs the cases on a FoundationDB cluster, instead of the others. They write to it, and clear
+    /// what they have written.
+    #[arg(long, conflicts_with_all = ["flush_ms", "dir"])]
+    pub(crate) fdb: bool,
+    /// The file that names the cluster. Default: the variable FDB_CLUSTER_FILE, else the machine's own.
+    #[arg(long, value_name = "FILE", requires = "fdb")]
+    pub(crate) cluster_file: Option<PathBuf>,
+    /// Runs a consumer of the run of this number instead of cases, until its input ends.
+    #[arg(long, value_name = "NUMBER", requires = "fdb", hide = true)]
+    pub(crate) fdb_consumer: Option<u64>,
 }
 
 fn parse_seconds(text: &str) -> Result<f64, String> {

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use crate::{Outcome, latency::Latency, options::Options};
 
-const SLICES: u32 = 5;
+/// The slices of a case.
+pub(crate) const SLICES: u32 = 5;
 
 /// The times of a case. The warm-up is as long as a slice.
 pub(crate) struct Pace {
@@ -89,7 +90,8 @@ impl Sample {
     }
 }
 
-fn median(mut rates: Vec<f64>) -> f64 {
+/// The one in the middle.
+pub(crate) fn median(mut rates: Vec<f64>) -> f64 {
     rates.sort_by(f64::total_cmp);
     rates[rates.len() / 2]
 }

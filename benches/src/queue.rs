@@ -59,6 +59,7 @@ pub(crate) async fn run(scratch: &Scratch, options: &Options, report: &mut Repor
         ops_per_s: moved as f64 / seconds,
         ratio: rates[PARTS - 1] / rates[0],
         of: "rate of the first fifth",
+        target: None,
         latency,
         note: format!(
             "; {moved} items, {:.1} a flush, fifths at {:.0?} per second",

@@ -29,18 +29,21 @@ impl Report {
 
     pub(crate) fn print_table(&self) {
         println!(
-            "\n{:20} {:>12} {:>10} {:>10} {:>8}  of",
+            "\n{:24} {:>12} {:>10} {:>10} {:>8}  of",
             "case", "ops/s", "p50 us", "p99 us", "ratio"
         );
         for case in &self.cases {
             println!(
-                "{:20} {:>12.1} {:>10.1} {:>10.1} {:>8.3}  {}{}",
+                "{:24} {:>12.1} {:>10.1} {:>10.1} {:>8.3}  {}{}{}",
                 case.name,
                 case.ops_per_s,
                 case.latency.quantile_us(0.50),
                 case.latency.quantile_us(0.99),
                 case.ratio,
                 case.of,
+                case.target
+                    .map(|target| format!(", target {target}"))
+                    .unwrap_or_default(),
                 case.note,
             );
         }

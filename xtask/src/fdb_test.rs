@@ -16,11 +16,12 @@ mod server_log;
 mod steps;
 mod summary;
 
-use std::path::PathBuf;
+use std::{ffi::OsStr, path::PathBuf, process::Command};
 
 use crate::{
     fdb_test::{
         cluster::{Choice, Cluster},
+        group::Group,
         interrupt::Interrupt,
         libraries::Libraries,
         programs::Programs,
@@ -28,13 +29,13 @@ use crate::{
         steps::STEPS,
         summary::Summary,
     },
-    outcome::Outcome,
+    outcome::{Outcome, expect_success},
 };
 
 /// Behind what is missing.
 const ADVICE: &str = "\
-FoundationDB's packages are at https://github.com/apple/foundationdb/releases; --fdbserver PATH names a
-server that is elsewhere, and --cluster-file FILE a cluster that runs already";
+FoundationDB's packages are at https://github.com/apple/foundationdb/releases; --cluster-file FILE names
+a cluster that runs already, and --fdbserver PATH of fdb-test a server that is elsewhere";
 
 /// What `cargo xtask fdb-test` is told.
 #[derive(Debug, Default, clap::Args)]
@@ -69,6 +70,38 @@ pub(crate) fn is_possible() -> bool {
 /// Whether `dgen-fdb` can be checked here, if not linked.
 pub(crate) fn can_check() -> bool {
     Libraries::find().has_clang()
+}
+
+/// Finds or starts a cluster as for the tests, and runs `command` on it, which finds it by the variable
+/// `FDB_CLUSTER_FILE`.
+///
+/// # Errors
+///
+/// What is missing, why there is no cluster, or that the command failed.
+pub(crate) fn run_on_cluster(mut command: Command, cluster_file: Option<&OsStr>) -> Outcome {
+    let options = Options {
+        cluster_file: cluster_file.map(PathBuf::from),
+        ..Options::default()
+    };
+    let choice = Choice::new(&options, std::env::var_os("FDB_CLUSTER_FILE"))?;
+    let programs = Programs::find(None);
+    let libraries = Libraries::find();
+    complain(
+        programs
+            .missing(&choice)
+            .into_iter()
+            .chain(libraries.missing()),
+    )?;
+
+    let interrupt = Interrupt::listen()?;
+    let cluster = Cluster::new(choice, &programs, &interrupt)?;
+    command.env("FDB_CLUSTER_FILE", cluster.file());
+    libraries.show(&mut command)?;
+    let status = Group::spawn(&mut command)?.wait(|| {
+        interrupt.check()?;
+        cluster.check()
+    })?;
+    expect_success(&command, status)
 }
 
 /// Finds or starts a cluster, runs every step on it, and prints a summary.
@@ -106,5 +139,5 @@ fn complain(missing: impl Iterator<Item = String>) -> Outcome {
         return Ok(());
     }
     let missing = missing.concat();
-    Err(format!("fdb-test needs what is not here:{missing}\n{ADVICE}").into())
+    Err(format!("this needs what is not here:{missing}\n{ADVICE}").into())
 }

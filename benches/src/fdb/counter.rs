@@ -1,0 +1,25 @@
+//! The server that is called.
+
+use dgen_macros::dgen_server;
+use serde::{Deserialize, Serialize};
+
+#[derive(Clone, Default, Serialize, Deserialize)]
+pub(super) struct Counter {
+    value: u64,
+}
+
+#[dgen_server]
+impl Counter {
+    /// Adds `by` and returns the new value.
+    #[call]
+    pub(super) fn increment(&mut self, by: u64) -> u64 {
+        self.value += by;
+        self.value
+    }
+
+    /// Adds `by`.
+    #[cast]
+    pub(super) fn add(&mut self, by: u64) {
+        self.value += by;
+    }
+}
