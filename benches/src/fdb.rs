@@ -1,7 +1,7 @@
 //! Servers on a FoundationDB cluster, and the cluster's own transactions in the same run: what is
 //! left of its rate when a call is one of them.
 //!
-//! Every round runs every case for a while, and ratios are taken within a round: a cluster on the
+//! Every round runs every case for a while, each behind what it is compared with: a cluster on the
 //! same machine shares its processors with us, and with whatever else runs there.
 //!
 //! Callers and servers are in this OS process, but for the cases whose name says otherwise.
@@ -14,7 +14,7 @@ mod crowd;
 mod load;
 mod stage;
 
-use std::{collections::HashMap, mem, sync::Arc};
+use std::{sync::Arc, time::Duration};
 
 use crate::{
     Outcome,
@@ -27,17 +27,20 @@ use crate::{
 
 use self::{
     bout::{Bout, bouts},
-    crowd::Crowd,
+    crowd::{Crowd, Work},
     stage::Stage,
 };
 
 /// What a case came to, round by round.
-#[derive(Default)]
-struct Rounds {
+struct Rounds<'a> {
+    bout: &'a Bout,
+    /// What it is compared with; none if that is itself.
+    reference: Option<&'a Bout>,
     rates: Vec<f64>,
+    ratios: Vec<f64>,
     /// Microseconds of processor time of an operation, where they can be told.
     cpu_us: Vec<f64>,
-    latency: Option<Latency>,
+    latency: Latency,
 }
 
 /// Runs the cases that are wanted, or the consumer that another run asks for.
@@ -48,83 +51,95 @@ pub(crate) async fn run(options: &Options) -> Outcome {
     }
     let pace = Pace::new(options);
     let mut report = Report::new(&options.case);
-    let all = bouts();
-    let is_run = |bout: &&Bout| {
-        let is_reference = |of: &Bout| of.of == bout.name && report.wants(&of.name);
-        report.wants(&bout.name) || all.iter().any(is_reference)
+    let bouts = bouts();
+    let is_reference = |bout: &Bout| {
+        (bouts.iter()).any(|other| other.of == bout.name && report.wants(&other.name))
     };
-    let bouts: Vec<_> = all.iter().filter(is_run).collect();
+    let mut measured: Vec<_> = bouts
+        .iter()
+        .filter(|bout| report.wants(&bout.name) || is_reference(bout))
+        .map(|bout| Rounds::new(bout, &bouts))
+        .collect();
 
     println!("on a FoundationDB cluster; medians of {SLICES} rounds");
     let stage = Arc::new(Stage::open(cluster_file).await?);
-    let measured = measure(&stage, &pace, &bouts).await;
+    let end = measure(&stage, pace.slice, &mut measured).await;
     stage.clear().await?;
-    let mut measured = measured?;
-    for bout in bouts {
-        let case = case(bout, &mut measured);
-        report.add(case);
+    end?;
+    for rounds in measured {
+        report.add(rounds.into_case());
     }
     report.print_table();
     Ok(())
 }
 
-/// The rounds of each case, by its name.
-async fn measure(
-    stage: &Arc<Stage>,
-    pace: &Pace,
-    bouts: &[&Bout],
-) -> Outcome<HashMap<String, Rounds>> {
-    let mut measured: HashMap<String, Rounds> = HashMap::new();
+async fn measure(stage: &Arc<Stage>, slice: Duration, measured: &mut [Rounds<'_>]) -> Outcome {
     for round in 1..=SLICES {
         eprintln!("round {round} of {SLICES}");
-        for bout in bouts {
-            let consumers = bout.load.consumers(stage)?;
-            let crowd = Crowd::new(stage, bout);
-            crowd.work(pace.slice / 4).await?;
-            let cpu_before = cpu::processor_time();
-            let (sample, latency) = crowd.work(pace.slice).await?;
-            let cpu_after = cpu::processor_time();
-            drop(consumers);
-            let rounds = measured.entry(bout.name.clone()).or_default();
-            rounds.rates.push(sample.rate());
-            if let (Some(before), Some(after)) = (cpu_before, cpu_after) {
-                let cpu_us = (after - before).as_secs_f64() * 1e6;
-                rounds.cpu_us.push(cpu_us / sample.ops as f64);
-            }
-            rounds
-                .latency
-                .get_or_insert_with(Latency::new)
-                .add(&latency);
+        // The case that has just run, and its rate.
+        let mut last: Option<(&str, f64)> = None;
+        for rounds in &mut *measured {
+            let reference_rate = match (rounds.reference, last) {
+                (None, _) => None,
+                (Some(reference), Some((name, rate))) if name == reference.name => Some(rate),
+                (Some(reference), _) => Some(work(stage, reference, slice / 2).await?.rate()),
+            };
+            let work = work(stage, rounds.bout, slice).await?;
+            last = Some((&rounds.bout.name, work.rate()));
+            rounds.add(&work, reference_rate);
         }
     }
-    Ok(measured)
+    Ok(())
 }
 
-fn case(bout: &Bout, measured: &mut HashMap<String, Rounds>) -> Case {
-    let own = measured.get_mut(&bout.name);
-    let (cpu_us, latency) = own.map_or_else(Default::default, |own| {
-        (mem::take(&mut own.cpu_us), own.latency.take())
-    });
-    let cpu = match &cpu_us[..] {
-        [] => String::new(),
-        _ => format!(", {:.0} us of our processor time each", median(cpu_us)),
-    };
-    let rates = |name: &str| measured.get(name).map_or(&[][..], |rounds| &rounds.rates);
-    let own = rates(&bout.name);
-    let ratios = own.iter().zip(rates(bout.of)).map(|(own, of)| own / of);
-    let mut ratios: Vec<_> = ratios.collect();
-    ratios.sort_by(f64::total_cmp);
-    Case {
-        name: bout.name.clone(),
-        ops_per_s: median(own.to_vec()),
-        ratio: median(ratios.clone()),
-        of: bout.of,
-        target: bout.target,
-        latency: latency.unwrap_or_else(Latency::new),
-        note: format!(
-            "; {:.3} to {:.3}{cpu}",
-            ratios.first().unwrap_or(&f64::NAN),
-            ratios.last().unwrap_or(&f64::NAN)
-        ),
+/// One case, behind a warm-up.
+async fn work(stage: &Arc<Stage>, bout: &Bout, duration: Duration) -> Outcome<Work> {
+    let consumers = bout.load.consumers(stage)?;
+    let crowd = Crowd::new(stage, bout);
+    crowd.work(duration / 4).await?;
+    let work = crowd.work(duration).await;
+    drop(consumers);
+    work
+}
+
+impl<'a> Rounds<'a> {
+    fn new(bout: &'a Bout, all: &'a [Bout]) -> Self {
+        Self {
+            bout,
+            reference: (all.iter()).find(|other| other.name == bout.of && bout.name != bout.of),
+            rates: Vec::new(),
+            ratios: Vec::new(),
+            cpu_us: Vec::new(),
+            latency: Latency::new(),
+        }
+    }
+
+    fn add(&mut self, work: &Work, reference_rate: Option<f64>) {
+        let rate = work.rate();
+        self.rates.push(rate);
+        self.ratios.push(rate / reference_rate.unwrap_or(rate));
+        self.cpu_us.extend(work.cpu_us());
+        self.latency.add(&work.latency);
+    }
+
+    fn into_case(mut self) -> Case {
+        self.ratios.sort_by(f64::total_cmp);
+        let range = match &self.ratios[..] {
+            [least, .., most] => format!("; {least:.3} to {most:.3}"),
+            _ => String::new(),
+        };
+        let cpu = match self.cpu_us.is_empty() {
+            true => String::new(),
+            false => format!(", {:.0} us of our processors each", median(self.cpu_us)),
+        };
+        Case {
+            name: self.bout.name.clone(),
+            ops_per_s: median(self.rates),
+            ratio: median(self.ratios),
+            of: self.bout.of,
+            target: self.bout.target,
+            latency: self.latency,
+            note: format!("{range}{cpu}"),
+        }
     }
 }

@@ -12,7 +12,7 @@ use tokio::sync::mpsc;
 
 use crate::{
     Outcome,
-    fdb::{bout::Bout, load::Load, stage::Stage},
+    fdb::{bout::Bout, cpu::processor_time, load::Load, stage::Stage},
     latency::Latency,
     pace::Sample,
     stopwatch::Stopwatch,
@@ -35,8 +35,17 @@ struct Caller {
     is_over: Arc<AtomicBool>,
 }
 
-/// What a caller did.
-struct Work {
+/// What they did together.
+pub(super) struct Work {
+    sample: Sample,
+    /// Of each operation, or batch of them.
+    pub(super) latency: Latency,
+    /// Where it can be told.
+    cpu: Option<Duration>,
+}
+
+/// What one of them did.
+struct Turns {
     ops: u64,
     latency: Latency,
 }
@@ -47,11 +56,12 @@ impl<'a> Crowd<'a> {
     }
 
     /// Has them work for about `duration`. What they have begun then counts, and the time it takes.
-    pub(super) async fn work(self, duration: Duration) -> Outcome<(Sample, Latency)> {
+    pub(super) async fn work(self, duration: Duration) -> Outcome<Work> {
         let Self { stage, bout } = self;
         let env = stage.tenant().env();
         let is_over = Arc::new(AtomicBool::new(false));
         let (done, mut finished) = mpsc::unbounded_channel();
+        let cpu_before = processor_time();
         let watch = Stopwatch::start();
         for number in 0..bout.callers {
             let caller = Caller {
@@ -73,22 +83,39 @@ impl<'a> Crowd<'a> {
         is_over.store(true, Ordering::Relaxed);
         let mut ops = 0;
         let mut latency = Latency::new();
-        while let Some(work) = finished.recv().await {
-            let work = work?;
-            ops += work.ops;
-            latency.add(&work.latency);
+        while let Some(turns) = finished.recv().await {
+            let turns = turns?;
+            ops += turns.ops;
+            latency.add(&turns.latency);
         }
         for server in 0..bout.servers {
             bout.load.drain(stage, server).await?;
         }
         let took = watch.elapsed();
-        Ok((Sample { ops, took }, latency))
+        let cpu = processor_time().zip(cpu_before);
+        Ok(Work {
+            sample: Sample { ops, took },
+            latency,
+            cpu: cpu.map(|(after, before)| after.saturating_sub(before)),
+        })
+    }
+}
+
+impl Work {
+    /// Operations per second.
+    pub(super) fn rate(&self) -> f64 {
+        self.sample.rate()
+    }
+
+    /// Microseconds of processor time of an operation, where they can be told.
+    pub(super) fn cpu_us(&self) -> Option<f64> {
+        Some(self.cpu?.as_secs_f64() * 1e6 / self.sample.ops as f64)
     }
 }
 
 impl Caller {
-    async fn work(self) -> Outcome<Work> {
-        let mut work = Work {
+    async fn work(self) -> Outcome<Turns> {
+        let mut turns = Turns {
             ops: 0,
             latency: Latency::new(),
         };
@@ -97,10 +124,10 @@ impl Caller {
         while !self.is_over.load(Ordering::Relaxed) {
             let watch = Stopwatch::start();
             let server = turn % self.servers;
-            work.ops += self.load.once(&self.stage, self.number, server).await?;
-            work.latency.record(watch.elapsed());
+            turns.ops += self.load.once(&self.stage, self.number, server).await?;
+            turns.latency.record(watch.elapsed());
             turn += self.callers;
         }
-        Ok(work)
+        Ok(turns)
     }
 }
