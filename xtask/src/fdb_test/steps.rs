@@ -52,7 +52,7 @@ pub(super) const STEPS: &[Step] = &[
     },
     Step {
         name: "clippy",
-        cargo: "clippy -p dgen-fdb --all-targets",
+        cargo: "clippy -p dgen-fdb -p dgen-examples -p dgen-bench --features dgen-examples/fdb,dgen-bench/fdb --all-targets",
         kind: Kind::Check {
             words: &["-D", "warnings"],
             variables: &[],
