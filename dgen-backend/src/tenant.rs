@@ -41,17 +41,32 @@ impl Tenant {
         db: &Database,
         path: impl Into<DirectoryPath>,
     ) -> Result<Self, DirectoryError> {
+        Self::open_with(db, path, &TransactOptions::default()).await
+    }
+
+    /// [`open`](Self::open) with a deadline and backoff of your own.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    ///
+    /// # Cancel safety
+    /// As [`open`](Self::open).
+    pub async fn open_with(
+        db: &Database,
+        path: impl Into<DirectoryPath>,
+        options: &TransactOptions,
+    ) -> Result<Self, DirectoryError> {
         let path = path.into();
         let directories = db.directories();
         let directory = db
-            .transact(|tx| {
+            .transact_with(options, |tx| {
                 let (path, directories) = (path.clone(), Arc::clone(&directories));
                 async move { directories.create_or_open(&tx, &path).await }
             })
             .await?;
         let tenant = Self::new(db.clone(), directory.into_subspace());
         if db.can_lose_commit_answer() {
-            tenant.clear_old_markers().await?;
+            tenant.clear_old_markers(options).await?;
         }
         Ok(tenant)
     }
@@ -123,11 +138,10 @@ impl Tenant {
         retry::run(&self.db, options, marker, work).await
     }
 
-    async fn clear_old_markers(&self) -> Result<(), Error> {
+    async fn clear_old_markers(&self, options: &TransactOptions) -> Result<(), Error> {
         let now = self.env().wall_clock();
-        self.db
-            .transact(|tx| async move { marker::clear_old(&tx, &self.subspace, now).await })
-            .await
+        let clear = |tx| async move { marker::clear_old(&tx, &self.subspace, now).await };
+        self.db.transact_with(options, clear).await
     }
 
     /// The database.

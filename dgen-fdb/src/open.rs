@@ -2,7 +2,6 @@
 
 use std::{
     path::{Path, PathBuf},
-    sync::Arc,
     time::Duration,
 };
 
@@ -102,27 +101,21 @@ impl Options {
     pub async fn open(&self, path: impl Into<DirectoryPath>) -> Result<Tenant, OpenError> {
         let cluster_file = cluster_file::find(self.cluster_file.as_deref())?;
         let db = self.connect(&cluster_file)?;
-        let (path, directories) = (path.into(), db.directories());
         let options = TransactOptions::default().deadline(self.deadline);
-        let opened = db.transact_with(&options, |tx| {
-            let (path, directories) = (path.clone(), Arc::clone(&directories));
-            async move { directories.create_or_open(&tx, &path).await }
-        });
-        let opened = opened.await;
+        let opened = Tenant::open_with(&db, path, &options).await;
         network::stop_before_exit();
-        match opened {
-            Ok(directory) => Ok(Tenant::new(db.clone(), directory.into_subspace())),
-            Err(DirectoryError::Transaction(Error::DeadlineExceeded {
+        opened.map_err(|error| match error {
+            DirectoryError::Transaction(Error::DeadlineExceeded {
                 after, last: None, ..
-            })) => Err(OpenError::NoAnswer {
+            }) => OpenError::NoAnswer {
                 cluster_file,
                 after,
-            }),
-            Err(error) => Err(OpenError::Directory {
+            },
+            error => OpenError::Directory {
                 cluster_file,
                 source: Box::new(error),
-            }),
-        }
+            },
+        })
     }
 
     /// The whole database of the cluster, for a [`Tenant`] in a subspace of your own. Does not wait
