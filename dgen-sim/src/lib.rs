@@ -1,0 +1,7 @@
+//! Random worlds of dgen servers under faults, and what must hold in each.
+
+pub mod checks;
+pub mod history;
+pub mod scene;
+pub mod servers;
+pub mod world;
