@@ -26,8 +26,9 @@ pub struct Evidence {
     pub world: World,
     /// What clients saw.
     pub records: Vec<Record>,
-    /// Whoever deleted a server: which one, and between which two moments of the clients' order.
-    pub kills: Vec<(usize, u64, u64)>,
+    /// Whoever deleted a server: which one, and between which two moments of the clients' order, if
+    /// that is known.
+    pub kills: Vec<(usize, u64, Option<u64>)>,
     /// What is stored of each server.
     pub states: BTreeMap<usize, State>,
     /// All locked work.

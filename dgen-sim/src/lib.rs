@@ -3,5 +3,7 @@
 pub mod checks;
 pub mod history;
 pub mod scene;
+mod sending;
 pub mod servers;
+pub mod stage;
 pub mod world;

@@ -3,12 +3,14 @@
 
 mod account;
 mod alarm;
+mod any;
 mod desk;
 mod register;
 mod worker;
 
 pub use self::{
     account::{Account, AccountHandle, Payment},
+    any::{AnyHandle, client, id, start, state},
     alarm::{Alarm, AlarmHandle, Entry},
     desk::{Desk, DeskHandle},
     register::{Register, RegisterHandle},

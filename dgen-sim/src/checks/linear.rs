@@ -90,7 +90,7 @@ fn history(evidence: &Evidence, server: usize, register: &Register) -> Vec<Timed
     let mut history: Vec<_> = kills
         .map(|(_, sent, ended)| Timed {
             sent: *sent,
-            ended: Some(*ended),
+            ended: *ended,
             message: Message::Kill,
         })
         .collect();
