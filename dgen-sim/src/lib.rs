@@ -1,9 +1,11 @@
 //! Random worlds of dgen servers under faults, and what must hold in each.
 
+pub mod campaign;
 pub mod checks;
 pub mod history;
 pub mod scene;
 mod sending;
 pub mod servers;
+pub mod shrink;
 pub mod stage;
 pub mod world;

@@ -1,7 +1,7 @@
 //! Sending a message, and what its sender learns.
 
 use dgen_backend::Tenant;
-use dgen_server::{Call, CallError, Cast, CastError, Failure, Server};
+use dgen_server::{Call, CallError, Cast, Failure, Server};
 use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{
@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// Sends what `step` says from `tenant`, once; `op` is the name of its first effect.
-pub async fn send(tenant: Tenant, step: Step, op: Op) -> Outcome {
+pub(crate) async fn send(tenant: Tenant, step: Step, op: Op) -> Outcome {
     let (server, way) = (step.server, step.way);
     let (to, panics, named) = (id(server), way.panics, Named { step: step.number, way });
     let register = || RegisterHandle::client(&tenant, to);

@@ -37,14 +37,20 @@ pub enum Fault {
     TooOld,
     /// Watches that resolve early.
     EarlyWatch,
+    /// Watches that never resolve.
+    LostWatch,
+    /// Answers that take long.
+    Delay,
 }
 
-const FAULTS: [(Fault, &str); 5] = [
+const FAULTS: [(Fault, &str); 7] = [
     (Fault::Conflict, "conflict"),
     (Fault::Unknown, "unknown"),
     (Fault::Late, "late"),
     (Fault::TooOld, "too-old"),
     (Fault::EarlyWatch, "early-watch"),
+    (Fault::LostWatch, "lost-watch"),
+    (Fault::Delay, "delay"),
 ];
 
 /// What was written names no part of a world.
@@ -106,6 +112,8 @@ impl World {
             Fault::Late => &mut self.rates.commit_late,
             Fault::TooOld => &mut self.rates.too_old,
             Fault::EarlyWatch => &mut self.rates.early_watch,
+            Fault::LostWatch => &mut self.rates.lost_watch,
+            Fault::Delay => &mut self.rates.delay,
         }
     }
 

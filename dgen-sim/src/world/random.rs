@@ -208,6 +208,8 @@ impl Draw {
             commit_late: rate(),
             too_old: rate() / 4.0,
             early_watch: rate(),
+            lost_watch: rate(),
+            delay: rate(),
         }
     }
 

@@ -1,0 +1,78 @@
+//! `cargo xtask sim`: plays many random worlds, or one again.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use dgen_sim::{
+    campaign,
+    world::{Part, World},
+};
+
+/// Plays random worlds of dgen servers under faults, and checks what must hold in each.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask sim")]
+struct Options {
+    /// How many worlds. Default: 1,000, or 1 if a seed is given.
+    #[arg(long)]
+    seeds: Option<u64>,
+    /// The first one's seed.
+    #[arg(long)]
+    seed: Option<u64>,
+    /// Leaves parts out of the world of one seed, as a failure names them: c1,m0,c2.17,t3.
+    #[arg(long, value_delimiter = ',', requires = "seed")]
+    without: Vec<Part>,
+    /// Failures are told, and not made small.
+    #[arg(long)]
+    brief: bool,
+}
+
+fn main() -> ExitCode {
+    campaign::hush();
+    let options = Options::parse();
+    let first = options.seed.unwrap_or(0);
+    let count = options.seeds.unwrap_or(if options.seed.is_some() { 1 } else { 1_000 });
+    if options.seed.is_some() && count == 1 {
+        return one(first, &options);
+    }
+    let summary = campaign::run(first..first.saturating_add(count), |world, verdict| {
+        if options.brief {
+            let violation = verdict.violations.first().map_or("", String::as_str);
+            println!("seed {} failed: {violation}", world.seed);
+        } else {
+            println!("{}", campaign::explain(world, verdict));
+        }
+    });
+    println!("{} messages in {} turns of tasks", summary.messages, summary.turns);
+    println!("{summary}");
+    exit(summary.failed.is_empty())
+}
+
+/// Plays one world, and tells all of it.
+fn one(seed: u64, options: &Options) -> ExitCode {
+    let mut world = World::random(seed);
+    for part in &options.without {
+        match world.without(*part) {
+            Some(smaller) => world = smaller,
+            None => {
+                eprintln!("error: the world of seed {seed} can't do without {part}");
+                return ExitCode::FAILURE;
+            }
+        }
+    }
+    println!("{world}");
+    let verdict = world.play();
+    println!("{}", campaign::story(&verdict));
+    let is_right = verdict.violations.is_empty();
+    if !is_right && options.without.is_empty() && !options.brief {
+        println!("{}", campaign::explain(&world, &verdict));
+    }
+    println!("sim: 1 seeds, {} failed", u8::from(!is_right));
+    exit(is_right)
+}
+
+fn exit(is_right: bool) -> ExitCode {
+    match is_right {
+        true => ExitCode::SUCCESS,
+        false => ExitCode::FAILURE,
+    }
+}
