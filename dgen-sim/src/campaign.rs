@@ -4,7 +4,7 @@ use std::{fmt, ops::Range, panic};
 
 use crate::{
     scene::Stumbled,
-    shrink::{Shrunk, shrink},
+    shrink::{Shrunk, kind, shrink},
     stage::Verdict,
     world::World,
 };
@@ -49,14 +49,21 @@ pub fn explain(world: &World, verdict: &Verdict) -> String {
     }
     let again = world.play();
     if again.trace_hash != verdict.trace_hash {
-        text += "  and it was not the same when it was played again: something is not of the seed\n";
+        text +=
+            "  and it was not the same when it was played again: something is not of the seed\n";
         return text;
     }
     text += &format!("  trace {:016x}, twice\n", verdict.trace_hash);
-    let Shrunk { world, without } = shrink(world, |world| !world.play().violations.is_empty());
+    let Shrunk { world, without } = shrink(world, |world| {
+        let violations = world.play().violations;
+        !violations.is_empty() && kind(&violations) == kind(&verdict.violations)
+    });
     let parts: Vec<_> = without.iter().map(ToString::to_string).collect();
     let small = world.play();
-    text += &format!("made small: `cargo xtask sim --seed {seed} --without {}`\n", parts.join(","));
+    text += &format!(
+        "made small: `cargo xtask sim --seed {seed} --without {}`\n",
+        parts.join(",")
+    );
     text += &format!("{world}\n");
     text + &story(&small)
 }

@@ -30,7 +30,9 @@ fn main() -> ExitCode {
     campaign::hush();
     let options = Options::parse();
     let first = options.seed.unwrap_or(0);
-    let count = options.seeds.unwrap_or(if options.seed.is_some() { 1 } else { 1_000 });
+    let count = options
+        .seeds
+        .unwrap_or(if options.seed.is_some() { 1 } else { 1_000 });
     if options.seed.is_some() && count == 1 {
         return one(first, &options);
     }
@@ -42,7 +44,10 @@ fn main() -> ExitCode {
             println!("{}", campaign::explain(world, verdict));
         }
     });
-    println!("{} messages in {} turns of tasks", summary.messages, summary.turns);
+    println!(
+        "{} messages in {} turns of tasks",
+        summary.messages, summary.turns
+    );
     println!("{summary}");
     exit(summary.failed.is_empty())
 }

@@ -7,7 +7,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use crate::{
     history::{Op, Outcome},
     servers::{
-        AccountHandle, AlarmHandle, DeskHandle, Payment, RegisterHandle, WorkerHandle, id,
+        AccountHandle, AlarmHandle, DeskHandle, Payment, RegisterHandle, WorkerHandle, id, options,
     },
     world::{Order, Step, Way},
 };
@@ -15,11 +15,18 @@ use crate::{
 /// Sends what `step` says from `tenant`, once; `op` is the name of its first effect.
 pub(crate) async fn send(tenant: Tenant, step: Step, op: Op) -> Outcome {
     let (server, way) = (step.server, step.way);
-    let (to, panics, named) = (id(server), way.panics, Named { step: step.number, way });
-    let register = || RegisterHandle::client(&tenant, to);
-    let worker = || WorkerHandle::client(&tenant, to);
-    let alarm = || AlarmHandle::client(&tenant, to);
-    let desk = || DeskHandle::client(&tenant, to);
+    let (to, panics, named) = (
+        id(server),
+        way.panics,
+        Named {
+            step: step.number,
+            way,
+        },
+    );
+    let register = || RegisterHandle::client_with(&tenant, to, options());
+    let worker = || WorkerHandle::client_with(&tenant, to, options());
+    let alarm = || AlarmHandle::client_with(&tenant, to, options());
+    let desk = || DeskHandle::client_with(&tenant, to, options());
     match step.order {
         Order::Read => named.call(register().read(panics)).await,
         Order::Add(by) => named.call(register().add(op, by, panics)).await,
@@ -40,9 +47,14 @@ pub(crate) async fn send(tenant: Tenant, step: Step, op: Op) -> Outcome {
                 amount,
                 panics,
             };
-            named.call(AccountHandle::client(&tenant, to).transfer(payment)).await
+            let account = AccountHandle::client_with(&tenant, to, options());
+            named.call(account.transfer(payment)).await
         }
-        Order::Work(duration) => named.call(worker().work(server, op, duration, panics)).await,
+        Order::Work(duration) => {
+            named
+                .call(worker().work(server, op, duration, panics))
+                .await
+        }
         Order::Count => named.call(worker().count(op, panics)).await,
         Order::Note => named.call(worker().note(op)).await,
         Order::Set { after, key } => named.call(alarm().set(op, after, key)).await,
@@ -114,5 +126,3 @@ fn words<E>(error: &CallError<E>) -> String {
         _ => "the handler's error".to_owned(),
     }
 }
-
-

@@ -10,8 +10,8 @@ mod worker;
 
 pub use self::{
     account::{Account, AccountHandle, Payment},
-    any::{AnyHandle, client, id, start, state},
     alarm::{Alarm, AlarmHandle, Entry},
+    any::{AnyHandle, ID_WINDOW, LEASE, client, id, options, start, state},
     desk::{Desk, DeskHandle},
     register::{Register, RegisterHandle},
     worker::{Worker, WorkerHandle},

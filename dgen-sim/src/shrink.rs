@@ -14,6 +14,16 @@ pub struct Shrunk {
     pub without: Vec<Part>,
 }
 
+/// What kind of failure that is: its words without their numbers.
+#[must_use]
+pub fn kind(violations: &[String]) -> Option<String> {
+    let words = violations
+        .first()?
+        .chars()
+        .filter(|letter| !letter.is_ascii_digit());
+    Some(words.take(28).collect())
+}
+
 /// The smallest of the worlds that are found by leaving out parts of `world`, one after the other, for
 /// which `fails` still says yes.
 pub fn shrink(world: &World, mut fails: impl FnMut(&World) -> bool) -> Shrunk {
@@ -77,7 +87,10 @@ mod tests {
     fn what_was_left_out_names_the_small_world() {
         let world = world_that_swaps();
         let shrunk = shrink(&world, swaps);
-        let again = shrunk.without.iter().try_fold(world, |world, part| world.without(*part));
+        let again = shrunk
+            .without
+            .iter()
+            .try_fold(world, |world, part| world.without(*part));
         assert_eq!(again, Some(shrunk.world));
     }
 }

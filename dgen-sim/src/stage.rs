@@ -13,7 +13,7 @@ use std::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
-    time::{Duration, SystemTime},
+    time::SystemTime,
 };
 
 use dgen_backend::{Database, Tenant, tuple::Subspace};
@@ -24,12 +24,9 @@ use crate::{
     checks::Evidence,
     history::Record,
     scene,
-    servers::{AnyHandle, State},
+    servers::{AnyHandle, LEASE, State},
     world::World,
 };
-
-/// How long a lock lasts that is not renewed: shorter than by default, so that more happens.
-const LEASE: Duration = Duration::from_secs(2);
 
 /// The tenant of a world.
 const TENANT: &str = "world";
@@ -119,14 +116,15 @@ impl Stage {
         }
     }
 
-    async fn play(
-        self: &Arc<Self>,
-        scene: &scene::Set,
-    ) -> (BTreeMap<usize, State>, Vec<Vec<u8>>) {
+    async fn play(self: &Arc<Self>, scene: &scene::Set) -> (BTreeMap<usize, State>, Vec<Vec<u8>>) {
         self.boot();
         let troubles = self.world.troubles();
         let troubles = join_all(troubles.map(|(_, trouble)| self.befall(trouble)));
-        let clients = join_all(self.world.clients().map(|(place, client)| self.drive(place, client)));
+        let clients = join_all(
+            self.world
+                .clients()
+                .map(|(place, client)| self.drive(place, client)),
+        );
         join(troubles, clients).await;
 
         self.sim.calm();

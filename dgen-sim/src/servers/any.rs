@@ -1,6 +1,6 @@
 //! What can be done with a server of any kind.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use dgen_backend::Tenant;
 use dgen_server::{CallError, Failure, Handle, Never, Server, StartOptions, Status, StopReason};
@@ -61,6 +61,20 @@ pub fn id(server: usize) -> u64 {
     server as u64
 }
 
+/// How long a lock lasts that is not renewed: shorter than by default, so that more happens.
+pub const LEASE: Duration = Duration::from_secs(2);
+
+/// How long ids are remembered: longer than anybody tries, and shorter than the silence.
+pub const ID_WINDOW: Duration = Duration::from_secs(900);
+
+/// What whoever handles messages has to agree on: processes, and clients whose messages skip the queue.
+#[must_use]
+pub fn options() -> StartOptions {
+    StartOptions::default()
+        .lock_lease(LEASE)
+        .id_window(ID_WINDOW)
+}
+
 /// A handle that starts nothing.
 #[must_use]
 pub fn client(kind: Kind, tenant: &Tenant, server: usize) -> Arc<dyn AnyHandle> {
@@ -109,17 +123,18 @@ async fn start_a<S: Server<Args = ()>>(
 ///
 /// # Errors
 /// Those of a call by priority.
-pub async fn state(
-    kind: Kind,
-    tenant: &Tenant,
-    server: usize,
-) -> Result<State, CallError<Never>> {
+pub async fn state(kind: Kind, tenant: &Tenant, server: usize) -> Result<State, CallError<Never>> {
     let id = id(server);
     Ok(match kind {
-        Kind::Register { .. } => {
-            State::Register(RegisterHandle::client(tenant, id).state().priority().await?)
+        Kind::Register { .. } => State::Register(
+            RegisterHandle::client(tenant, id)
+                .state()
+                .priority()
+                .await?,
+        ),
+        Kind::Account => {
+            State::Account(AccountHandle::client(tenant, id).state().priority().await?)
         }
-        Kind::Account => State::Account(AccountHandle::client(tenant, id).state().priority().await?),
         Kind::Worker => State::Worker(WorkerHandle::client(tenant, id).state().priority().await?),
         Kind::Alarm => State::Alarm(AlarmHandle::client(tenant, id).state().priority().await?),
         Kind::Desk => State::Desk(DeskHandle::client(tenant, id).state().priority().await?),

@@ -7,9 +7,9 @@ use dgen_backend::KeyRange;
 use dgen_backend::tuple::Subspace;
 use futures_util::future::join;
 
-use super::{Stage, TENANT, machines::ID_WINDOW};
+use super::{Stage, TENANT};
 use crate::{
-    servers::{self, State},
+    servers::{self, ID_WINDOW, State},
     world::{Kind, Order, Step, Way},
 };
 
@@ -110,7 +110,8 @@ impl Stage {
                 && let Some((machine, _)) = self.world.machines().next()
             {
                 for key in 0..2 {
-                    self.take(PROBES, machine, &step(server, Order::Cancel(key))).await;
+                    self.take(PROBES, machine, &step(server, Order::Cancel(key)))
+                        .await;
                 }
             }
         }

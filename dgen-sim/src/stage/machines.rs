@@ -9,11 +9,8 @@ use dgen_server::StartOptions;
 use dgen_testkit::sim::Machine;
 use futures_util::future::join_all;
 
-use super::{LEASE, Stage, lock};
+use super::{Stage, lock};
 use crate::{servers, world::Kind};
-
-/// How long ids are remembered: longer than anybody tries, and shorter than the silence.
-pub(super) const ID_WINDOW: Duration = Duration::from_secs(900);
 
 /// How often an idle process looks in the silence.
 const POLL_SILENT: Duration = Duration::from_secs(60);
@@ -61,7 +58,7 @@ impl Stage {
     }
 
     fn options(&self) -> StartOptions {
-        let options = StartOptions::default().lock_lease(LEASE).id_window(ID_WINDOW);
+        let options = servers::options();
         match self.is_silent.load(Ordering::Relaxed) {
             true => options.poll_interval(POLL_SILENT),
             false => options,
