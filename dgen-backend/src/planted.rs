@@ -26,13 +26,15 @@ pub enum Bug {
     TimerLostAtCrash,
     /// What is to be kept for a while is swept at once.
     EagerSweep,
+    /// A push is not counted as a change of its server.
+    UncountedPush,
     /// A cached state is used without a look at whether it is current.
     StateWithoutVersion,
 }
 
 impl Bug {
     /// All of them.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::DoublePop,
         Self::LostReply,
         Self::UnfencedLock,
@@ -42,6 +44,7 @@ impl Bug {
         Self::ReorderedBatch,
         Self::TimerLostAtCrash,
         Self::EagerSweep,
+        Self::UncountedPush,
         Self::StateWithoutVersion,
     ];
 }

@@ -3,6 +3,8 @@
 pub mod campaign;
 pub mod checks;
 pub mod history;
+#[cfg(feature = "planted-bugs")]
+pub mod planted;
 pub mod scene;
 mod sending;
 pub mod servers;

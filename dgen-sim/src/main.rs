@@ -24,6 +24,10 @@ struct Options {
     /// Failures are told, and not made small.
     #[arg(long)]
     brief: bool,
+    /// Plants bugs, one after the other, and says in how many worlds each is found.
+    #[cfg(feature = "planted-bugs")]
+    #[arg(long)]
+    planted: bool,
 }
 
 fn main() -> ExitCode {
@@ -33,6 +37,10 @@ fn main() -> ExitCode {
     let count = options
         .seeds
         .unwrap_or(if options.seed.is_some() { 1 } else { 1_000 });
+    #[cfg(feature = "planted-bugs")]
+    if options.planted {
+        return planted(first..first.saturating_add(count));
+    }
     if options.seed.is_some() && count == 1 {
         return one(first, &options);
     }
@@ -73,6 +81,28 @@ fn one(seed: u64, options: &Options) -> ExitCode {
     }
     println!("sim: 1 seeds, {} failed", u8::from(!is_right));
     exit(is_right)
+}
+
+/// Looks for each planted bug in all of these worlds.
+#[cfg(feature = "planted-bugs")]
+fn planted(seeds: std::ops::Range<u64>) -> ExitCode {
+    use dgen_backend::planted::Bug;
+    use dgen_sim::planted::look_for;
+
+    let mut missed = Vec::new();
+    for bug in Bug::ALL {
+        let found = look_for(bug, seeds.clone(), false);
+        println!("{found}");
+        if found.seeds.is_empty() {
+            missed.push(bug);
+        }
+    }
+    println!(
+        "sim: {} planted bugs, {} missed",
+        Bug::ALL.len(),
+        missed.len()
+    );
+    exit(missed.is_empty())
 }
 
 fn exit(is_right: bool) -> ExitCode {
