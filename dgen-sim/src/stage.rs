@@ -28,6 +28,9 @@ use crate::{
     world::World,
 };
 
+/// A world that takes more turns hangs: most take some thousand.
+const TURNS_MAX: u64 = 300_000;
+
 /// The tenant of a world.
 const TENANT: &str = "world";
 
@@ -53,6 +56,7 @@ impl World {
         let sim = Sim::builder(self.seed)
             .faults(self.rates)
             .skew_max(self.skew_max)
+            .steps_max(TURNS_MAX)
             .build();
         let stage = Arc::new(Stage::new(sim.clone(), self.clone()));
         let scene = scene::Set::new(sim.env());

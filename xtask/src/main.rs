@@ -1,7 +1,7 @@
 //! The project's own commands.
 //!
-//! `cargo xtask ci` is what `.ci/run` runs; `cargo xtask bench` measures; `cargo xtask fdb-test` runs
-//! what needs a FoundationDB cluster.
+//! `cargo xtask ci` is what `.ci/run` runs; `cargo xtask sim` plays random worlds; `cargo xtask bench`
+//! measures; `cargo xtask fdb-test` runs what needs a FoundationDB cluster.
 
 mod bench;
 mod cargo;
@@ -11,6 +11,7 @@ mod examples;
 #[cfg(unix)]
 mod fdb_test;
 mod outcome;
+mod sim;
 mod step;
 mod stopwatch;
 
@@ -40,6 +41,14 @@ enum Task {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         options: Vec<OsString>,
     },
+    /// Plays random worlds of servers under faults; `sim --help` shows its options.
+    // The options are written down once, in the program that plays them.
+    #[command(disable_help_flag = true)]
+    Sim {
+        /// Options of the program that plays them.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        options: Vec<OsString>,
+    },
     /// Tests what runs on FoundationDB, on a real cluster.
     #[cfg(unix)]
     FdbTest(fdb_test::Options),
@@ -47,7 +56,7 @@ enum Task {
 
 fn main() -> ExitCode {
     match run(Arguments::parse().task) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(status) => status,
         Err(error) => {
             eprintln!("error: {error}");
             ExitCode::FAILURE
@@ -55,11 +64,13 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(task: Task) -> Outcome {
+fn run(task: Task) -> Outcome<ExitCode> {
     match task {
-        Task::Ci => ci::run(),
-        Task::Bench { options } => bench::run(&options),
+        Task::Ci => ci::run()?,
+        Task::Bench { options } => bench::run(&options)?,
+        Task::Sim { options } => return sim::run(&options),
         #[cfg(unix)]
-        Task::FdbTest(options) => fdb_test::run(&options),
+        Task::FdbTest(options) => fdb_test::run(&options)?,
     }
+    Ok(ExitCode::SUCCESS)
 }

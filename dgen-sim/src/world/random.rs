@@ -21,7 +21,10 @@ struct Draw(Random);
 
 impl Draw {
     fn world(&mut self, seed: u64) -> World {
-        let servers: Vec<_> = (0..1 + self.below(4)).map(|_| self.kind()).collect();
+        let only = self.chance(0.4).then(|| self.kind());
+        let servers: Vec<_> = (0..1 + self.below(4))
+            .map(|_| only.unwrap_or_else(|| self.kind()))
+            .collect();
         let machines = self.machines(servers.len());
         let mut number = 0;
         let clients: Vec<_> = (0..1 + self.below(4))
@@ -50,8 +53,8 @@ impl Draw {
                 has_priority: self.chance(0.3),
                 is_killed: self.chance(0.2),
             },
-            3..6 => Kind::Account,
-            6 | 7 => Kind::Worker,
+            3 | 4 => Kind::Account,
+            5..8 => Kind::Worker,
             8 => Kind::Alarm,
             _ => Kind::Desk,
         }
@@ -177,8 +180,8 @@ impl Draw {
         let server = self.below(servers.len());
         let what = match self.below(12) {
             0..4 => What::Death(machine, self.long()),
-            4..6 => What::CutOff(machine, self.long()),
-            6 | 7 => {
+            4..7 => What::CutOff(machine, self.long()),
+            7 => {
                 let serves = &machines[machine].serves;
                 let server = (!serves.is_empty()).then(|| serves[self.below(serves.len())])?;
                 What::Stop(machine, server)
