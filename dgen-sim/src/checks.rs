@@ -8,6 +8,8 @@ mod locks;
 mod money;
 mod once;
 mod order;
+#[cfg(test)]
+mod tests;
 mod timers;
 
 use std::{collections::BTreeMap, time::Duration};
