@@ -28,6 +28,10 @@ struct Options {
     #[cfg(feature = "planted-bugs")]
     #[arg(long)]
     planted: bool,
+    /// Plants that bug alone.
+    #[cfg(feature = "planted-bugs")]
+    #[arg(long, requires = "planted")]
+    bug: Option<String>,
 }
 
 fn main() -> ExitCode {
@@ -39,7 +43,7 @@ fn main() -> ExitCode {
         .unwrap_or(if options.seed.is_some() { 1 } else { 1_000 });
     #[cfg(feature = "planted-bugs")]
     if options.planted {
-        return planted(first..first.saturating_add(count));
+        return planted(first..first.saturating_add(count), options.bug.as_deref());
     }
     if options.seed.is_some() && count == 1 {
         return one(first, &options);
@@ -85,12 +89,14 @@ fn one(seed: u64, options: &Options) -> ExitCode {
 
 /// Looks for each planted bug in all of these worlds.
 #[cfg(feature = "planted-bugs")]
-fn planted(seeds: std::ops::Range<u64>) -> ExitCode {
+fn planted(seeds: std::ops::Range<u64>, only: Option<&str>) -> ExitCode {
     use dgen_backend::planted::Bug;
     use dgen_sim::planted::look_for;
 
+    let is_asked_for = |bug: &Bug| only.is_none_or(|only| format!("{bug:?}") == only);
+    let bugs: Vec<_> = Bug::ALL.into_iter().filter(is_asked_for).collect();
     let mut missed = Vec::new();
-    for bug in Bug::ALL {
+    for &bug in &bugs {
         let found = look_for(bug, seeds.clone(), false);
         println!("{found}");
         if found.seeds.is_empty() {

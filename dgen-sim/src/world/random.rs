@@ -21,6 +21,9 @@ struct Draw(Random);
 
 impl Draw {
     fn world(&mut self, seed: u64) -> World {
+        if self.chance(0.15) {
+            return self.siege(seed);
+        }
         let only = self.chance(0.4).then(|| self.kind());
         let servers: Vec<_> = (0..1 + self.below(4))
             .map(|_| only.unwrap_or_else(|| self.kind()))
@@ -42,6 +45,41 @@ impl Draw {
             machines: machines.into_iter().map(Some).collect(),
             clients: clients.into_iter().map(Some).collect(),
             troubles: troubles.into_iter().flatten().map(Some).collect(),
+            rates: self.rates(),
+            skew_max: self.skew_max(),
+        }
+    }
+
+    /// Workers on machines that are cut off for longer than a lease: who comes back finds its lock taken
+    /// over, and what it worked on done by another.
+    fn siege(&mut self, seed: u64) -> World {
+        let servers = vec![Kind::Worker; 1 + self.below(2)];
+        let serves = (0..servers.len()).collect::<Vec<_>>();
+        let machine = Machine { serves };
+        let machines = vec![Some(machine); 2 + self.below(2)];
+        let mut number = 0;
+        let clients = (0..2 + self.below(3)).map(|_| {
+            let mut client = self.client(&servers, machines.len(), &mut number);
+            for step in &mut client.steps {
+                if let Order::Work(duration) = &mut step.order {
+                    *duration = self.millis(2_000);
+                }
+            }
+            Some(client)
+        });
+        let clients = clients.collect();
+        let troubles = (0..2 + self.below(5)).map(|_| {
+            let at = self.millis(STORM.as_millis() as u64);
+            let duration = Duration::from_secs(2) + self.millis(12_000);
+            let what = What::CutOff(self.below(machines.len()), duration);
+            Some(Trouble { at, what })
+        });
+        World {
+            seed,
+            servers: servers.iter().copied().map(Some).collect(),
+            troubles: troubles.collect(),
+            machines,
+            clients,
             rates: self.rates(),
             skew_max: self.skew_max(),
         }
