@@ -156,7 +156,6 @@ impl Sim {
     }
 
     /// A world that follows from `seed`, to be told what goes wrong in it.
-    #[must_use]
     pub fn builder(seed: u64) -> Builder {
         Builder::new(seed)
     }
