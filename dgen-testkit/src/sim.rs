@@ -81,7 +81,7 @@ use std::{
 };
 
 use dgen_backend::{
-    Database,
+    Database, Tenant,
     env::{BoxFuture, Env},
 };
 
@@ -197,6 +197,13 @@ impl Sim {
         model::in_memory_in(self.env())
     }
 
+    /// The tenant that [`Machine::tenant`] gives, reached from no machine: at once, and without faults.
+    /// For callers that never die, and to look at what came of it.
+    #[must_use]
+    pub fn tenant(&self, store: &Database) -> Tenant {
+        Tenant::new(store.clone(), machine::subspace())
+    }
+
     /// An environment of no machine, whose clock is right, and which does not die.
     #[must_use]
     pub fn env(&self) -> Env {
@@ -255,10 +262,16 @@ impl Sim {
         self.lock().hazards = hazards;
     }
 
-    /// Nothing more goes wrong: no faults, no deaths. So a test can wait until all is done, and look.
+    /// Nothing more goes wrong: no faults, no deaths, and frozen machines go on. So a test can wait
+    /// until all is done, and look. What was sent, delayed or doomed before may take some seconds yet,
+    /// and a machine that died by itself comes back in its time.
     pub fn calm(&self) {
         self.set_faults(Rates::default());
-        self.set_hazards(Hazards::default());
+        let mut state = self.lock();
+        state.hazards = Hazards::default();
+        for machine in 0..state.machines.len() {
+            state.thaw(machine, None);
+        }
     }
 
     /// How many faults were injected into all stores of machines.

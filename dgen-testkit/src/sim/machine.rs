@@ -7,7 +7,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use dgen_backend::{Database, env::Env};
+use dgen_backend::{Database, Tenant, env::Env, tuple::Subspace};
 use tokio::sync::oneshot;
 
 use super::{
@@ -174,6 +174,13 @@ impl Machine {
         database
     }
 
+    /// The tenant of dgen's servers in `store`, reached over [`database`](Self::database). Each machine
+    /// and [`Sim::tenant`] give the same part of the store.
+    #[must_use]
+    pub fn tenant(&self, store: &Database) -> Tenant {
+        Tenant::new(self.database(store), subspace())
+    }
+
     /// Runs `task` here until it is done or the machine dies. Dead machines run nothing.
     pub fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
         // Where nothing runs, nobody waits for it.
@@ -308,6 +315,11 @@ impl fmt::Debug for Machine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Machine").field(&self.name()).finish()
     }
+}
+
+/// Where tenants are in their store.
+pub(super) fn subspace() -> Subspace {
+    Subspace::from("dgen")
 }
 
 /// What may happen to a machine behind each turn of its tasks.
