@@ -522,6 +522,35 @@ fn threads_are_refused() {
     }
 }
 
+#[tokio::test]
+async fn a_tokio_runtime_around_it_is_refused() {
+    let text = panic_of(&Sim::new(1), async |_| {});
+    assert!(text.contains("use a plain `#[test]`"), "{text}");
+}
+
+#[test]
+#[should_panic(expected = "nothing runs outside of `Sim::run`")]
+fn what_would_never_run_is_refused() {
+    Sim::new(1).machine("a").boot(|_| pending());
+}
+
+/// Machines reach any store, one that lives by the system's clock too.
+#[test]
+fn a_store_of_another_environment_will_do() {
+    let store = dgen_testkit::model::in_memory();
+    let rates = Rates::all_and_slow(0.3);
+    Sim::builder(1).faults(rates).build().run(async |sim| {
+        let tenant = sim.machine("a").tenant(&store);
+        for number in 1..=20 {
+            assert_eq!(
+                increment(tenant.database(), b"count").await.unwrap(),
+                number
+            );
+        }
+        assert!(sim.fault_counts().late > 0 && sim.fault_counts().delays > 0);
+    });
+}
+
 #[test]
 fn a_second_run_goes_on_where_the_first_ended() {
     let sim = Sim::new(1);

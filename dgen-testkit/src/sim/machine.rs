@@ -182,15 +182,20 @@ impl Machine {
     }
 
     /// Runs `task` here until it is done or the machine dies. Dead machines run nothing.
+    ///
+    /// # Panics
+    /// Outside of [`Sim::run`].
     pub fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
-        // Where nothing runs, nobody waits for it.
-        let _ = executor::spawn(&self.sim, Some(&self.life()), Box::pin(task));
+        executor::spawn_in_run(&self.sim, Some(&self.life()), Box::pin(task));
     }
 
     /// Runs `work` here, from now on, and returns what it returns.
     ///
     /// # Errors
     /// [`Died`] if the machine dies before, or is dead.
+    ///
+    /// # Panics
+    /// Outside of [`Sim::run`].
     ///
     /// # Cancel safety
     /// Dropped before it resolves, the work goes on.
@@ -209,6 +214,9 @@ impl Machine {
     /// Spawns `program` here, now and at the beginning of each later life of this run. A machine that
     /// has a program and dies of [hazards](super::Hazards) or of [`kill_after`](Self::kill_after)
     /// comes back by itself, within 10 seconds.
+    ///
+    /// # Panics
+    /// Outside of [`Sim::run`].
     pub fn boot<F, Fut>(&self, program: F)
     where
         F: Fn(Self) -> Fut + Send + Sync + 'static,
