@@ -41,8 +41,7 @@ pub struct Rates {
     pub early_watch: f64,
     /// A watch never resolves.
     pub lost_watch: f64,
-    /// The answer to a read or a commit takes up to [`FaultyBackend::delay_max`] longer, by the
-    /// database's clock.
+    /// The answer to a read or a commit takes up to [`FaultyBackend::delay_max`] longer.
     pub delay: f64,
 }
 
@@ -126,6 +125,7 @@ impl std::iter::Sum for FaultCounts {
 #[derive(Debug)]
 pub struct FaultyBackend {
     db: Database,
+    env: Env,
     faults: Faults,
     delays: Delays,
 }
@@ -173,19 +173,32 @@ impl FaultyBackend {
             delay_max: Duration::from_millis(500),
             late_max: None,
         };
-        Self { db, faults, delays }
+        let env = db.env().clone();
+        Self {
+            db,
+            env,
+            faults,
+            delays,
+        }
     }
 
-    /// How long an answer that is delayed takes at most, more than it would have. Default: 500
-    /// milliseconds.
+    /// The environment in which delays and late commits take their time. Default: the database's.
+    #[must_use]
+    pub fn in_env(mut self, env: Env) -> Self {
+        self.env = env;
+        self
+    }
+
+    /// How long an answer that is delayed takes at most, by the clock of its
+    /// environment. Default: 500 milliseconds.
     #[must_use]
     pub fn delay_max(mut self, max: Duration) -> Self {
         self.delays.delay_max = max;
         self
     }
 
-    /// How long after its answer was lost a commit arrives at most, by the database's clock. Default:
-    /// no time, but up to 3,000 turns of other tasks.
+    /// How long after its answer was lost a commit arrives at most, by the clock of its environment.
+    /// Default: no time, but up to 3,000 turns of other tasks.
     #[must_use]
     pub fn late_max(mut self, max: Duration) -> Self {
         self.delays.late_max = Some(max);
@@ -280,7 +293,7 @@ impl Backend for FaultyBackend {
     fn begin(&self) -> Result<Box<dyn BackendTransaction>, Error> {
         Ok(Box::new(FaultyTransaction {
             inner: Forward(self.db.begin()?),
-            env: self.db.env().clone(),
+            env: self.env.clone(),
             faults: self.faults.clone(),
             delays: self.delays,
             is_answer_lost: Arc::default(),
@@ -288,7 +301,7 @@ impl Backend for FaultyBackend {
     }
 
     fn env(&self) -> &Env {
-        self.db.env()
+        &self.env
     }
 
     /// True: that is the point.

@@ -34,7 +34,8 @@
 //! # The same run again
 //!
 //! All that happens follows from the seed, as long as what runs asks nobody else: no clock of the
-//! system, no randomness, no thread, no iteration over a `HashMap`. A run that fails prints its seed.
+//! system, no randomness, no thread, no iteration over a `HashMap`, no `tokio::select!` without `biased`.
+//! A run that fails prints its seed, and what happened last.
 //!
 //! # Examples
 //! ```
@@ -81,7 +82,7 @@ use std::{
 };
 
 use dgen_backend::{
-    Database,
+    Database, Tenant,
     env::{BoxFuture, Env},
 };
 
@@ -131,11 +132,20 @@ struct Limits {
     drift_max_ppm: u32,
 }
 
+/// Whether anything can run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    /// No run is under way.
+    Idle,
+    Running,
+    /// A run is being cleaned up.
+    Ending,
+}
+
 struct State {
     elapsed: Duration,
     steps: u64,
-    /// Whether nothing may be spawned: no run is under way, or one is being cleaned up.
-    is_over: bool,
+    phase: Phase,
     random: Random,
     rates: Rates,
     hazards: Hazards,
@@ -156,7 +166,6 @@ impl Sim {
     }
 
     /// A world that follows from `seed`, to be told what goes wrong in it.
-    #[must_use]
     pub fn builder(seed: u64) -> Builder {
         Builder::new(seed)
     }
@@ -168,7 +177,8 @@ impl Sim {
     /// [restart](Machine::restart).
     ///
     /// # Panics
-    /// If `main` or any task panics; if nobody can run and no timer waits, so that `main` would never
+    /// Inside of a tokio runtime, whose tasks run by rules of its own: use a plain `#[test]`. If `main`
+    /// or any task panics; if nobody can run and no timer waits, so that `main` would never
     /// end; if it takes more than [`Builder::steps_max`] turns or [`Builder::time_max`]. What was
     /// noted last, and the seed, are printed then.
     pub fn run<T>(&self, main: impl AsyncFnOnce(Self) -> T) -> T {
@@ -196,6 +206,13 @@ impl Sim {
     #[must_use]
     pub fn new_store(&self) -> Database {
         model::in_memory_in(self.env())
+    }
+
+    /// The tenant that [`Machine::tenant`] gives, reached from no machine: at once, and without faults.
+    /// For callers that never die, and to look at what came of it.
+    #[must_use]
+    pub fn tenant(&self, store: &Database) -> Tenant {
+        Tenant::new(store.clone(), machine::subspace())
     }
 
     /// An environment of no machine, whose clock is right, and which does not die.
@@ -236,10 +253,9 @@ impl Sim {
     /// Runs `task` beside the caller, on no machine. Dropped when the run ends.
     ///
     /// # Panics
-    /// If no run is under way.
+    /// Outside of [`run`](Self::run).
     pub fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
-        let spawned = executor::spawn(self, None, Box::pin(task));
-        assert!(spawned.is_ok(), "nothing runs but inside of `Sim::run`");
+        executor::spawn_in_run(self, None, Box::pin(task));
     }
 
     /// Changes how often the stores of machines fail, those in use too.
@@ -256,10 +272,16 @@ impl Sim {
         self.lock().hazards = hazards;
     }
 
-    /// Nothing more goes wrong: no faults, no deaths. So a test can wait until all is done, and look.
+    /// Nothing more goes wrong: no faults, no deaths, and frozen machines go on. So a test can wait
+    /// until all is done, and look. What was sent, delayed or doomed before may take some seconds yet,
+    /// and a machine that died by itself comes back in its time.
     pub fn calm(&self) {
         self.set_faults(Rates::default());
-        self.set_hazards(Hazards::default());
+        let mut state = self.lock();
+        state.hazards = Hazards::default();
+        for machine in 0..state.machines.len() {
+            state.thaw(machine, None);
+        }
     }
 
     /// How many faults were injected into all stores of machines.

@@ -7,7 +7,7 @@ use std::{
 
 use dgen_backend::env::Env;
 
-use super::{Executor, Inner, Limits, Ready, Sim, State, Timers, trace::Trace};
+use super::{Executor, Inner, Limits, Phase, Ready, Sim, State, Timers, trace::Trace};
 use crate::{Random, faults::Rates};
 
 /// What befalls machines by itself: how probable it is at each await point, that is behind each turn
@@ -103,7 +103,7 @@ impl Builder {
         let state = State {
             elapsed: Duration::ZERO,
             steps: 0,
-            is_over: true,
+            phase: Phase::Idle,
             random: Random::new(self.seed),
             rates: self.rates,
             hazards: self.hazards,

@@ -14,7 +14,7 @@ use std::{
     time::Duration,
 };
 
-use super::{BoxFuture, Sim, State, life::Life, machine, sleep::Timer, trace::Event};
+use super::{BoxFuture, Phase, Sim, State, life::Life, machine, sleep::Timer, trace::Event};
 use crate::random::SEED_VARIABLE;
 
 /// What a turn takes at most. It is not zero so that two who wait for each other by looking again and
@@ -117,7 +117,7 @@ impl Executor {
 /// Runs `task` as one of `life`, or of no machine.
 pub(super) fn spawn(sim: &Sim, life: Option<&Arc<Life>>, task: BoxFuture<()>) -> io::Result<()> {
     let mut state = sim.lock();
-    if state.is_over {
+    if state.phase != Phase::Running {
         return Err(io::Error::other("no simulation runs"));
     }
     if life.is_some_and(|life| life.is_over()) {
@@ -134,10 +134,22 @@ pub(super) fn spawn(sim: &Sim, life: Option<&Arc<Life>>, task: BoxFuture<()>) ->
     Ok(())
 }
 
+/// The same for a caller who takes no error. Where all that runs is dropped, so is this.
+pub(super) fn spawn_in_run(sim: &Sim, life: Option<&Arc<Life>>, task: BoxFuture<()>) {
+    let phase = sim.lock().phase;
+    assert!(phase != Phase::Idle, "nothing runs outside of `Sim::run`");
+    // A machine that has died runs nothing.
+    let _ = spawn(sim, life, task);
+}
+
 /// Runs `main` until it is done.
 pub(super) fn run<F: Future>(sim: &Sim, main: Pin<&mut F>) -> F::Output {
-    let was_over = std::mem::replace(&mut sim.lock().is_over, false);
-    assert!(was_over, "this world runs already");
+    assert!(
+        tokio::runtime::Handle::try_current().is_err(),
+        "a simulation can't run inside of a tokio runtime: use a plain `#[test]`"
+    );
+    let before = std::mem::replace(&mut sim.lock().phase, Phase::Running);
+    assert!(before == Phase::Idle, "this world runs already");
     let outcome = catch_unwind(AssertUnwindSafe(|| drive(sim, main)));
     if outcome.is_err() {
         report(sim);
@@ -298,7 +310,7 @@ fn report(sim: &Sim) {
 
 /// Everything ends at once, as if each machine had died.
 fn clean_up(sim: &Sim) {
-    sim.lock().is_over = true;
+    sim.lock().phase = Phase::Ending;
     machine::end_all(sim);
     let (tasks, timers) = {
         let mut state = sim.lock();
@@ -312,4 +324,5 @@ fn clean_up(sim: &Sim) {
     drop(tasks);
     drop(timers);
     drop(sim.inner.ready.take());
+    sim.lock().phase = Phase::Idle;
 }

@@ -7,7 +7,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use dgen_backend::{Database, env::Env};
+use dgen_backend::{Database, Tenant, env::Env, tuple::Subspace};
 use tokio::sync::oneshot;
 
 use super::{
@@ -174,16 +174,28 @@ impl Machine {
         database
     }
 
+    /// The tenant of dgen's servers in `store`, reached over [`database`](Self::database). Each machine
+    /// and [`Sim::tenant`] give the same part of the store.
+    #[must_use]
+    pub fn tenant(&self, store: &Database) -> Tenant {
+        Tenant::new(self.database(store), subspace())
+    }
+
     /// Runs `task` here until it is done or the machine dies. Dead machines run nothing.
+    ///
+    /// # Panics
+    /// Outside of [`Sim::run`].
     pub fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
-        // Where nothing runs, nobody waits for it.
-        let _ = executor::spawn(&self.sim, Some(&self.life()), Box::pin(task));
+        executor::spawn_in_run(&self.sim, Some(&self.life()), Box::pin(task));
     }
 
     /// Runs `work` here, from now on, and returns what it returns.
     ///
     /// # Errors
     /// [`Died`] if the machine dies before, or is dead.
+    ///
+    /// # Panics
+    /// Outside of [`Sim::run`].
     ///
     /// # Cancel safety
     /// Dropped before it resolves, the work goes on.
@@ -202,6 +214,9 @@ impl Machine {
     /// Spawns `program` here, now and at the beginning of each later life of this run. A machine that
     /// has a program and dies of [hazards](super::Hazards) or of [`kill_after`](Self::kill_after)
     /// comes back by itself, within 10 seconds.
+    ///
+    /// # Panics
+    /// Outside of [`Sim::run`].
     pub fn boot<F, Fut>(&self, program: F)
     where
         F: Fn(Self) -> Fut + Send + Sync + 'static,
@@ -308,6 +323,11 @@ impl fmt::Debug for Machine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Machine").field(&self.name()).finish()
     }
+}
+
+/// Where tenants are in their store.
+pub(super) fn subspace() -> Subspace {
+    Subspace::from("dgen")
 }
 
 /// What may happen to a machine behind each turn of its tasks.

@@ -28,10 +28,11 @@ use crate::{Forward, faults::FaultyBackend};
 pub(super) fn open(sim: &Sim, env: LifeEnv, store: &Database) -> Database {
     let faulty = {
         let mut state = sim.lock();
-        let seed = state.random.next_u64();
-        FaultyBackend::new(store.clone(), seed, state.rates).late_max(TRANSACTION_AGE_MAX)
+        let (seed, rates) = (state.random.next_u64(), state.rates);
+        let faulty = FaultyBackend::new(store.clone(), seed, rates);
+        state.faults.push(faulty.faults());
+        faulty.in_env(sim.env()).late_max(TRANSACTION_AGE_MAX)
     };
-    sim.lock().faults.push(faulty.faults());
     Database::new(SimBackend {
         db: Database::new(faulty),
         sim: sim.clone(),

@@ -1,0 +1,204 @@
+//! Servers in a simulated world: machines that die and freeze, wrong clocks, a network that fails.
+#![expect(clippy::unwrap_used, reason = "a test fails by it")]
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicI64, AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use dgen_backend::Database;
+use dgen_macros::dgen_server;
+use dgen_server::Locked;
+use dgen_testkit::{
+    faults::Rates,
+    sim::{Hazards, Machine, Sim, for_each_seed},
+};
+use serde::{Deserialize, Serialize};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+#[derive(Clone, Default, Serialize, Deserialize)]
+struct Counter {
+    value: i64,
+    slow: i64,
+}
+
+#[dgen_server]
+impl Counter {
+    /// Adds `by` and returns the new value.
+    #[call]
+    fn increment(&mut self, by: i64) -> i64 {
+        self.value += by;
+        self.value
+    }
+
+    /// Adds one.
+    #[cast]
+    fn add(&mut self, by: i64) {
+        self.value += by;
+    }
+
+    /// Adds `by`, taking its time.
+    #[call(locked)]
+    async fn increment_slowly(&mut self, cx: &mut Locked<Self>, by: i64) -> i64 {
+        let env = cx.tenant().env().clone();
+        env.sleep(env.jitter(7 * SECOND)).await;
+        self.slow += by;
+        self.slow
+    }
+
+    /// Both counts.
+    #[call]
+    fn values(&self) -> (i64, i64) {
+        (self.value, self.slow)
+    }
+}
+
+/// A machine that consumes the counter, whenever it lives.
+fn serve(machine: &Machine, store: &Database) {
+    let store = store.clone();
+    machine.boot(move |machine| {
+        let tenant = machine.tenant(&store);
+        async move {
+            // Under faults a start may fail: then it is tried again.
+            while CounterHandle::start(&tenant, "demo", ()).await.is_err() {
+                tenant.env().sleep(SECOND).await;
+            }
+        }
+    });
+}
+
+#[derive(Default)]
+struct Tally {
+    sure: AtomicI64,
+    maybe: AtomicI64,
+}
+
+impl Tally {
+    fn range(&self) -> std::ops::RangeInclusive<i64> {
+        let sure = self.sure.load(Ordering::Relaxed);
+        sure..=sure + self.maybe.load(Ordering::Relaxed)
+    }
+}
+
+fn harsh(seed: u64) -> Sim {
+    Sim::builder(seed)
+        .faults(Rates::all_and_slow(0.03))
+        .hazards(Hazards {
+            death: 0.003,
+            freeze: 0.001,
+            clock_jump: 0.003,
+        })
+        .build()
+}
+
+/// Two machines serve, two others call; when it is over, the counts are right.
+fn counting_world(seed: u64) -> Sim {
+    let sim = harsh(seed);
+    sim.run(async |sim| {
+        let options = dgen_local::Options::default().env(sim.env());
+        let store = options.in_memory().unwrap();
+        serve(&sim.machine("a"), &store);
+        serve(&sim.machine("b"), &store);
+        let (quick, slow) = (Arc::new(Tally::default()), Arc::new(Tally::default()));
+        let calls = Arc::new(AtomicU64::new(0));
+        for name in ["c", "d"] {
+            let (store, quick, slow) = (store.clone(), Arc::clone(&quick), Arc::clone(&slow));
+            let calls = Arc::clone(&calls);
+            sim.machine(name).boot(move |machine| {
+                let (quick, slow) = (Arc::clone(&quick), Arc::clone(&slow));
+                let (store, calls) = (store.clone(), Arc::clone(&calls));
+                async move {
+                    let tenant = machine.tenant(&store);
+                    let counter = CounterHandle::client(&tenant, "demo");
+                    while calls.fetch_add(1, Ordering::Relaxed) < 60 {
+                        let is_slow = tenant.env().random::<1>()[0] < 25;
+                        let tally = if is_slow { &slow } else { &quick };
+                        // Counted before, since this machine may die any time.
+                        tally.maybe.fetch_add(1, Ordering::Relaxed);
+                        let called = if is_slow {
+                            counter.increment_slowly(1).await
+                        } else {
+                            counter.increment(1).await
+                        };
+                        match called {
+                            Ok(_) => {
+                                tally.sure.fetch_add(1, Ordering::Relaxed);
+                                tally.maybe.fetch_sub(1, Ordering::Relaxed);
+                            }
+                            Err(error) if !error.maybe_executed() => {
+                                tally.maybe.fetch_sub(1, Ordering::Relaxed);
+                            }
+                            Err(_) => {}
+                        }
+                        tenant.env().sleep(tenant.env().jitter(SECOND)).await;
+                    }
+                }
+            });
+        }
+        while calls.load(Ordering::Relaxed) < 60 {
+            sim.sleep(SECOND).await;
+        }
+        sim.calm();
+        sim.sleep(120 * SECOND).await;
+        let counter = CounterHandle::client(&sim.tenant(&store), "demo");
+        let (value, slow_value) = counter.values().await.unwrap();
+        assert!(
+            quick.range().contains(&value),
+            "{value} {:?}",
+            quick.range()
+        );
+        assert!(
+            slow.range().contains(&slow_value),
+            "{slow_value} {:?}",
+            slow.range()
+        );
+        assert!(value + slow_value > 20, "something went through");
+    });
+    sim
+}
+
+/// SPEC S2, S8, L: what was answered took effect once, what failed for sure did not, through
+/// deaths, freezes, lost answers and wrong clocks.
+#[test]
+fn calls_take_effect_once_whatever_befalls_machines() {
+    for_each_seed(60, |seed| {
+        counting_world(seed);
+    });
+}
+
+/// All that servers do follows from the seed: nothing asks the system.
+#[test]
+fn servers_do_the_same_with_the_same_seed() {
+    for seed in 0..5 {
+        let (one, other) = (counting_world(seed), counting_world(seed));
+        assert_eq!(one.trace_hash(), other.trace_hash(), "seed {seed}");
+    }
+}
+
+/// SPEC Q: a consumer whose every watch is lost finds its messages all the same.
+#[test]
+fn lost_watches_delay_messages_and_lose_none() {
+    for_each_seed(10, |seed| {
+        let rates = Rates {
+            lost_watch: 1.0,
+            ..Rates::default()
+        };
+        Sim::builder(seed).faults(rates).build().run(async |sim| {
+            let store = sim.new_store();
+            serve(&sim.machine("a"), &store);
+            let counter = CounterHandle::client(&sim.machine("c").tenant(&store), "demo");
+            sim.sleep(SECOND).await;
+            for number in 1..=5 {
+                // Both look again every five seconds: the consumer, and who waits for the answer.
+                let call = counter.increment(1).timeout(60 * SECOND);
+                assert_eq!(call.await.unwrap(), number);
+                sim.sleep(3 * SECOND).await;
+            }
+            assert!(sim.fault_counts().lost_watches > 5);
+        });
+    });
+}
