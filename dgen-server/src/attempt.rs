@@ -237,7 +237,7 @@ impl<S: Server> Attempt<'_, S> {
         Scope {
             items_max: self.batch_max,
             with_length: self.has_backlog,
-            with_changes: !self.has_backlog && !self.units.is_empty(),
+            with_changes: !self.has_backlog && !self.units.is_empty() && self.cached.is_some(),
         }
     }
 

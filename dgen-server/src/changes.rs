@@ -47,3 +47,55 @@ pub(crate) fn read(tx: &Transaction, keys: &Keys) -> Read<Option<Changes>> {
         Ok(bytes.map(|bytes| Changes(i64::from_le_bytes(bytes))))
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use dgen_backend::{Tenant, tuple::Subspace};
+
+    use super::*;
+    use crate::Tuid;
+
+    async fn stored(tenant: &Tenant, keys: &Keys) -> i64 {
+        let tx = tenant.database().begin().unwrap();
+        let value = tx.get(keys.changes()).await.unwrap().unwrap();
+        i64::from_le_bytes(value[..].try_into().unwrap())
+    }
+
+    /// SPEC S8, S10: no count of a server that was killed comes back in a later one of its name, nor in
+    /// what is sent to it meanwhile.
+    #[tokio::test]
+    async fn no_count_comes_back() {
+        let tenant = Tenant::new(dgen_local::in_memory().unwrap(), Subspace::from("shop"));
+        let keys = &Keys::new(&tenant, "Counter", &Tuid::from("demo"));
+        let mut highest = i64::MIN;
+        for version in [0, 1, 2, 1_000_000, 1 << 46] {
+            let begun = tenant.transact(|tx| async move { begin(&tx, keys, version) });
+            begun.await.unwrap();
+            let first = stored(&tenant, keys).await;
+            assert!(highest <= first && first < 0, "{highest} {first}");
+            for _ in 0..3 {
+                let changed = tenant.transact(|tx| async move {
+                    count(&tx, keys)?;
+                    count(&tx, keys)
+                });
+                changed.await.unwrap();
+            }
+            assert_eq!(stored(&tenant, keys).await, first + 6);
+            highest = first + i64::from(u16::MAX);
+        }
+    }
+
+    /// SPEC S12: what is no count is none, and fails nothing.
+    #[tokio::test]
+    async fn a_damaged_count_is_none() {
+        let tenant = Tenant::new(dgen_local::in_memory().unwrap(), Subspace::from("shop"));
+        let keys = Keys::new(&tenant, "Counter", &Tuid::from("demo"));
+        for bytes in [&b""[..], b"1234567", b"123456789"] {
+            let tx = tenant.database().begin().unwrap();
+            tx.set(keys.changes(), bytes).unwrap();
+            tx.commit().await.unwrap();
+            let tx = tenant.database().begin().unwrap();
+            assert_eq!(read(&tx, &keys).await.unwrap(), None);
+        }
+    }
+}
