@@ -21,8 +21,10 @@ struct Draw(Random);
 
 impl Draw {
     fn world(&mut self, seed: u64) -> World {
-        if self.chance(0.15) {
-            return self.siege(seed);
+        match self.below(10) {
+            0 => return self.siege(seed),
+            1 => return self.neighbours(seed),
+            _ => {}
         }
         let only = self.chance(0.4).then(|| self.kind());
         let servers: Vec<_> = (0..1 + self.below(4))
@@ -81,6 +83,39 @@ impl Draw {
             machines,
             clients,
             rates: self.rates(),
+            skew_max: self.skew_max(),
+        }
+    }
+
+    /// Clients next door to the one process, and others elsewhere whose messages it may not notice: what
+    /// comes through the queue must not be overtaken.
+    fn neighbours(&mut self, seed: u64) -> World {
+        let register = Kind::Register {
+            has_priority: false,
+            is_killed: false,
+        };
+        let servers = vec![register];
+        let machines = vec![Machine { serves: vec![0] }, Machine { serves: Vec::new() }];
+        let mut number = 0;
+        let clients = (0..4).map(|client| {
+            let mut plan = self.client(&servers, machines.len(), &mut number);
+            plan.machine = client % 2;
+            for step in &mut plan.steps {
+                step.pause = self.millis(100);
+                step.way.panics = 0;
+            }
+            Some(plan)
+        });
+        let clients = clients.collect();
+        let mut rates = self.rates();
+        rates.lost_watch = 0.5;
+        World {
+            seed,
+            servers: servers.iter().copied().map(Some).collect(),
+            machines: machines.into_iter().map(Some).collect(),
+            clients,
+            troubles: Vec::new(),
+            rates,
             skew_max: self.skew_max(),
         }
     }
