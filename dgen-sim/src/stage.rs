@@ -25,7 +25,7 @@ use crate::{
     history::Record,
     scene,
     servers::{AnyHandle, LEASE, State},
-    world::World,
+    world::{Store, World},
 };
 
 /// A world that takes more turns hangs: most take some thousand.
@@ -106,7 +106,7 @@ impl Stage {
             is_there.then(|| sim.machine(&format!("m{place}")))
         });
         Self {
-            store: sim.new_store(),
+            store: store(&sim, &world),
             machines: machines.collect(),
             moments: AtomicU64::new(0),
             records: Mutex::default(),
@@ -177,6 +177,16 @@ impl Stage {
 
     fn is_wrong(&self, what: String) {
         lock(&self.violations).push(what);
+    }
+}
+
+fn store(sim: &Sim, world: &World) -> Database {
+    match world.store {
+        Store::Model => sim.new_store(),
+        Store::Embedded => {
+            let opened = dgen_local::Options::default().env(sim.env()).in_memory();
+            opened.expect("a store in memory needs nothing")
+        }
     }
 }
 

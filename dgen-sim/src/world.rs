@@ -27,8 +27,21 @@ pub struct World {
     pub troubles: Vec<Option<Trouble>>,
     /// What goes wrong in the store, all the time.
     pub rates: Rates,
+    /// Where all of it is stored.
+    pub store: Store,
+    /// Whether processes keep the states that they have read.
+    pub has_cache: bool,
     /// At most so far is a machine's calendar from the truth, either way.
     pub skew_max: Duration,
+}
+
+/// A store, behind its machines' network.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Store {
+    /// The reference model of the storage contract.
+    Model,
+    /// The embedded store, in memory.
+    Embedded,
 }
 
 /// What a server is.
@@ -161,6 +174,8 @@ pub enum What {
     CutOff(usize, Duration),
     /// A machine's process of a server is stopped in good order, and started again.
     Stop(usize, usize),
+    /// All processes of a machine are shut down in good order, for at most so long; they come back.
+    Shutdown(usize, Duration),
     /// A machine's calendar jumps: by so many milliseconds, back if negative.
     Jump(usize, i64),
     /// Somebody deletes a server; its machines start it again.

@@ -59,5 +59,9 @@ fn is_held_up(evidence: &Evidence) -> bool {
 
 fn has_stops(evidence: &Evidence, server: usize) -> bool {
     let mut troubles = evidence.world.troubles();
-    troubles.any(|(_, trouble)| matches!(trouble.what, What::Stop(_, of) if of == server))
+    troubles.any(|(_, trouble)| match trouble.what {
+        What::Stop(_, of) => of == server,
+        What::Shutdown(..) => true,
+        _ => false,
+    })
 }

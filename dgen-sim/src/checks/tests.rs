@@ -7,7 +7,7 @@ use crate::{
     history::{Op, Outcome},
     scene::End,
     servers::{Account, Desk, Payment, Register, Worker},
-    world::{Order, Trouble, Way},
+    world::{Order, Store, Trouble, Way},
 };
 
 const REGISTER: Kind = Kind::Register {
@@ -34,6 +34,8 @@ fn evidence(servers: Vec<(Kind, State)>) -> Evidence {
             clients: Vec::new(),
             troubles: Vec::new(),
             rates: Rates::default(),
+            store: Store::Model,
+            has_cache: true,
             skew_max: Duration::ZERO,
         },
         records: Vec::new(),

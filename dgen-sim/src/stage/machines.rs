@@ -58,7 +58,7 @@ impl Stage {
     }
 
     fn options(&self) -> StartOptions {
-        let options = servers::options();
+        let options = servers::options().cache(self.world.has_cache);
         match self.is_silent.load(Ordering::Relaxed) {
             true => options.poll_interval(POLL_SILENT),
             false => options,

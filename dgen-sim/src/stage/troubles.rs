@@ -34,6 +34,13 @@ impl Stage {
                 machine.thaw();
             }
             What::Stop(place, server) => self.stop(place, server).await,
+            What::Shutdown(place, duration) => {
+                if let Some(machine) = self.machine(place) {
+                    let tenant = self.tenant(machine);
+                    let shut = async move { dgen_server::shutdown(&tenant, duration).await };
+                    let _ = machine.run(shut).await;
+                }
+            }
             What::Jump(place, millis) => {
                 if let Some(machine) = self.machine(place) {
                     let time = moved(machine.env().wall_clock(), millis);

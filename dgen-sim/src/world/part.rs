@@ -130,7 +130,7 @@ impl World {
         }
         self.drop_troubles(|what| match what {
             What::Stop(_, of) | What::Kill(of) | What::Replay(of) => *of == server,
-            What::Death(..) | What::CutOff(..) | What::Jump(..) => false,
+            What::Death(..) | What::CutOff(..) | What::Shutdown(..) | What::Jump(..) => false,
         });
         Some(())
     }
@@ -152,9 +152,11 @@ impl World {
             }
         }
         self.drop_troubles(|what| match what {
-            What::Death(of, _) | What::CutOff(of, _) | What::Stop(of, _) | What::Jump(of, _) => {
-                *of == machine
-            }
+            What::Death(of, _)
+            | What::CutOff(of, _)
+            | What::Stop(of, _)
+            | What::Shutdown(of, _)
+            | What::Jump(of, _) => *of == machine,
             What::Kill(_) | What::Replay(_) => false,
         });
         Some(())

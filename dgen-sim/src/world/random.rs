@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use dgen_testkit::{Random, faults::Rates};
 
-use super::{Client, Kind, Machine, Order, Step, Trouble, Way, What, World};
+use super::{Client, Kind, Machine, Order, Step, Store, Trouble, Way, What, World};
 
 /// So long clients send and things go wrong, about.
 const STORM: Duration = Duration::from_secs(10);
@@ -48,6 +48,8 @@ impl Draw {
             clients: clients.into_iter().map(Some).collect(),
             troubles: troubles.into_iter().flatten().map(Some).collect(),
             rates: self.rates(),
+            store: self.store(),
+            has_cache: self.chance(0.8),
             skew_max: self.skew_max(),
         }
     }
@@ -83,6 +85,8 @@ impl Draw {
             machines,
             clients,
             rates: self.rates(),
+            store: self.store(),
+            has_cache: self.chance(0.8),
             skew_max: self.skew_max(),
         }
     }
@@ -116,6 +120,8 @@ impl Draw {
             clients,
             troubles: Vec::new(),
             rates,
+            store: self.store(),
+            has_cache: true,
             skew_max: self.skew_max(),
         }
     }
@@ -251,7 +257,7 @@ impl Draw {
     fn trouble(&mut self, servers: &[Kind], machines: &[Machine]) -> Option<Trouble> {
         let machine = self.below(machines.len());
         let server = self.below(servers.len());
-        let what = match self.below(12) {
+        let what = match self.below(13) {
             0..4 => What::Death(machine, self.long()),
             4..7 => What::CutOff(machine, self.long()),
             7 => {
@@ -261,6 +267,7 @@ impl Draw {
             }
             8 => What::Jump(machine, self.below(4_000) as i64 - 2_000),
             9 => What::Replay(server),
+            10 => What::Shutdown(machine, self.long()),
             _ => match servers[server] {
                 Kind::Register {
                     is_killed: true, ..
@@ -286,6 +293,13 @@ impl Draw {
             early_watch: rate(),
             lost_watch: rate(),
             delay: rate(),
+        }
+    }
+
+    fn store(&mut self) -> Store {
+        match self.chance(0.5) {
+            true => Store::Model,
+            false => Store::Embedded,
         }
     }
 

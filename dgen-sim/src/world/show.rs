@@ -28,7 +28,12 @@ impl fmt::Display for World {
         for (place, trouble) in self.troubles() {
             writeln!(f, "  t{place} at {:?}: {:?}", trouble.at, trouble.what)?;
         }
-        writeln!(f, "  the store: {:?}", self.rates)?;
+        let (store, has_cache) = (self.store, self.has_cache);
+        writeln!(
+            f,
+            "  the store: {store:?}, {:?}; caches: {has_cache}",
+            self.rates
+        )?;
         write!(f, "  clocks: at most {:?} off", self.skew_max)
     }
 }
