@@ -123,6 +123,7 @@ fn world(seed: u64, is_careless: bool) {
         .hazards(Hazards {
             death: 0.002,
             freeze: 0.001,
+            cut_off: 0.001,
             clock_jump: 0.001,
         })
         .build();

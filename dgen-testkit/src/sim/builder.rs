@@ -21,6 +21,8 @@ pub struct Hazards {
     pub death: f64,
     /// The machine freezes for up to 15 seconds: its clocks go on, and nothing of it runs.
     pub freeze: f64,
+    /// The machine's stores are out of reach for up to 15 seconds.
+    pub cut_off: f64,
     /// The machine's calendar jumps, to where it is wrong by up to [`Builder::skew_max`].
     pub clock_jump: f64,
 }
