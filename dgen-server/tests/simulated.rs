@@ -4,7 +4,7 @@
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicI64, AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -202,4 +202,54 @@ fn lost_watches_delay_messages_and_lose_none() {
             assert!(sim.fault_counts().lost_watches > 5);
         });
     });
+}
+
+/// SPEC S2, S7, T3: a machine dies at each await point, one after the other, from a cast to the end of
+/// a locked call: what was sent takes effect once, whoever dies.
+#[test]
+fn a_death_at_any_await_point_loses_nothing_and_repeats_nothing() {
+    for_each_seed(5, |seed| {
+        for victim in ["server", "client"] {
+            let mut deaths = 0;
+            while dies_after(seed, victim, deaths + 1) {
+                deaths += 1;
+            }
+            assert!(deaths > 10, "{victim}: {deaths} await points");
+        }
+    });
+}
+
+/// Whether `victim` died, after so many turns of its tasks, before its client was done.
+fn dies_after(seed: u64, victim: &str, turns: u64) -> bool {
+    // A store that answers, and nothing that befalls anybody: all that happens is the death.
+    Sim::new(seed).run(async |sim| {
+        let store = sim.new_store();
+        serve(&sim.machine("server"), &store);
+        sim.sleep(SECOND).await;
+
+        let is_done = Arc::new(AtomicBool::new(false));
+        let (done, disk) = (Arc::clone(&is_done), store.clone());
+        sim.machine("client").boot(move |machine| {
+            let (tenant, done) = (machine.tenant(&disk), Arc::clone(&done));
+            async move {
+                let counter = CounterHandle::client(&tenant, "demo");
+                while counter.add(1).id("cast").await.is_err() {}
+                while counter.increment(1).id("call").await.is_err() {}
+                while counter.increment_slowly(1).id("work").await.is_err() {}
+                done.store(true, Ordering::Relaxed);
+            }
+        });
+        sim.machine(victim).kill_after(Some(turns));
+        let first_life = sim.machine(victim).died();
+        while !is_done.load(Ordering::Relaxed) {
+            sim.sleep(SECOND).await;
+        }
+        let died = sim.env().timeout(Duration::ZERO, first_life).await.is_ok();
+        sim.machine(victim).kill_after(None);
+        sim.sleep(60 * SECOND).await;
+        let counter = CounterHandle::client(&sim.tenant(&store), "demo");
+        let values = counter.values().timeout(60 * SECOND).await;
+        assert_eq!(values.unwrap(), (2, 1), "{victim} dies after {turns} turns");
+        died
+    })
 }

@@ -293,8 +293,9 @@ impl Machine {
     ///
     /// # Cancel safety
     /// Safe: it only looks.
-    pub async fn died(&self) {
-        self.life().until_over().await;
+    pub fn died(&self) -> impl Future<Output = ()> + Send + use<> {
+        let life = self.life();
+        async move { life.until_over().await }
     }
 
     /// Nothing of it runs until it is [thawed](Self::thaw) or restarted, while its clocks go on: as if it
