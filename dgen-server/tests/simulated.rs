@@ -11,7 +11,7 @@ use std::{
 
 use dgen_backend::Database;
 use dgen_macros::dgen_server;
-use dgen_server::Locked;
+use dgen_server::{Context, Locked};
 use dgen_testkit::{
     faults::Rates,
     sim::{Hazards, Machine, Sim, for_each_seed},
@@ -19,6 +19,8 @@ use dgen_testkit::{
 use serde::{Deserialize, Serialize};
 
 const SECOND: Duration = Duration::from_secs(1);
+const MINUTE: Duration = Duration::from_secs(60);
+const HOUR: Duration = Duration::from_secs(3_600);
 
 #[derive(Clone, Default, Serialize, Deserialize)]
 struct Counter {
@@ -39,6 +41,13 @@ impl Counter {
     #[cast]
     fn add(&mut self, by: i64) {
         self.value += by;
+    }
+
+    /// Adds `by` in an hour.
+    #[call]
+    fn increment_later(&mut self, cx: &mut Context<Self>, by: i64) {
+        let me = CounterHandle::from(cx.handle());
+        cx.send_after(HOUR, me.add(by));
     }
 
     /// Adds `by`, taking its time.
@@ -252,4 +261,39 @@ fn dies_after(seed: u64, victim: &str, turns: u64) -> bool {
         assert_eq!(values.unwrap(), (2, 1), "{victim} dies after {turns} turns");
         died
     })
+}
+
+/// SPEC T2: a timer fires once, when it is due by the calendar of who serves then, whoever set it.
+#[test]
+fn a_timer_fires_once_by_the_calendar_of_who_is_there() {
+    for_each_seed(5, |seed| {
+        Sim::builder(seed)
+            .drift_max_ppm(0)
+            .build()
+            .run(async |sim| {
+                let store = sim.new_store();
+                let (one, other) = (sim.machine("one"), sim.machine("other"));
+                serve(&one, &store);
+                let counter = CounterHandle::client(&sim.tenant(&store), "demo");
+                let value = async || counter.values().timeout(60 * SECOND).await.unwrap().0;
+                one.set_wall_clock(sim.wall_clock());
+                counter.increment_later(1).await.unwrap();
+
+                // Whose calendar is ten minutes behind.
+                sim.sleep(20 * MINUTE).await;
+                one.kill();
+                other.set_wall_clock(sim.wall_clock() - 10 * MINUTE);
+                serve(&other, &store);
+                sim.sleep(45 * MINUTE).await;
+                assert_eq!(value().await, 0, "it is not due there");
+                sim.sleep(10 * MINUTE).await;
+                assert_eq!(value().await, 1);
+
+                // Set back, it is not due again.
+                other.set_wall_clock(sim.wall_clock() - HOUR);
+                other.restart();
+                sim.sleep(HOUR + MINUTE).await;
+                assert_eq!(value().await, 1);
+            });
+    });
 }
