@@ -19,7 +19,7 @@
 //! - **Schedules.** Of the tasks that can run, a random one does. Each turn takes up to 10
 //!   microseconds; when none can run, time jumps to the next timer.
 //! - **A network.** What a machine asks its database takes up to [`Builder::latency_max`], and what
-//!   machines send overtakes each other.
+//!   machines send overtakes each other. A machine can be [cut off](Machine::cut_off).
 //! - **Faults** of the store, as [`Rates`] say: conflicts, commits whose answer is lost, watches that
 //!   fire early or never.
 //! - **Death.** A machine dies between two turns of its tasks: these are dropped, and nothing of that
@@ -28,8 +28,7 @@
 //!   too fast or too slow by up to [`Builder::drift_max_ppm`].
 //!
 //! It leaves out: threads ([`Env::spawn_thread`] fails), real input and output, what a tokio runtime
-//! offers (its timers, its tasks), and two machines that lose sight of the store for long; a
-//! [frozen](Machine::freeze) one is the nearest to that.
+//! offers (its timers, its tasks), and the store's own death: what it has committed stays.
 //!
 //! # The same run again
 //!
@@ -272,15 +271,15 @@ impl Sim {
         self.lock().hazards = hazards;
     }
 
-    /// Nothing more goes wrong: no faults, no deaths, and frozen machines go on. So a test can wait
-    /// until all is done, and look. What was sent, delayed or doomed before may take some seconds yet,
+    /// Nothing more goes wrong: no faults, no deaths, and frozen machines go on, those cut off are
+    /// not. So a test can wait until all is done, and look. What was sent, delayed or doomed before may take some seconds yet,
     /// and a machine that died by itself comes back in its time.
     pub fn calm(&self) {
         self.set_faults(Rates::default());
         let mut state = self.lock();
         state.hazards = Hazards::default();
         for machine in 0..state.machines.len() {
-            state.thaw(machine, None);
+            state.calm(machine);
         }
     }
 

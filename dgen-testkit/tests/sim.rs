@@ -61,6 +61,7 @@ fn busy_world(seed: u64) -> Sim {
         .hazards(Hazards {
             death: 0.005,
             freeze: 0.002,
+            cut_off: 0.001,
             clock_jump: 0.01,
         })
         .build();
@@ -468,6 +469,36 @@ fn a_frozen_machine_does_nothing_while_its_clocks_go_on() {
         machine.thaw();
         sim.sleep(5 * SECOND).await;
         assert!(turns.load(Ordering::Relaxed) > turns_then);
+    });
+}
+
+#[test]
+fn a_machine_that_is_cut_off_waits_for_its_store() {
+    Sim::new(1).run(async |sim| {
+        let (machine, store) = (sim.machine("a"), sim.new_store());
+        let db = machine.database(&store);
+        machine.cut_off(3 * SECOND);
+        let begun = sim.elapsed();
+        assert_eq!(increment(&db, b"count").await.unwrap(), 1);
+        assert!(sim.elapsed() - begun >= 3 * SECOND);
+
+        // What reached the store is done, though its answer is long under way.
+        let tx = db.begin().unwrap();
+        tx.set(b"key", b"").unwrap();
+        let commit = tx.commit();
+        sim.sleep(SECOND / 2_000).await;
+        machine.cut_off(60 * SECOND);
+        sim.sleep(SECOND).await;
+        let written = store.transact(|tx| async move { tx.get(b"key").await });
+        assert!(written.await.unwrap().is_some());
+        let timely = sim.env().timeout(50 * SECOND, commit).await;
+        assert!(timely.is_err(), "its answer waits");
+        let other = sim.machine("b").database(&store);
+        assert_eq!(
+            increment(&other, b"count").await.unwrap(),
+            2,
+            "others go on"
+        );
     });
 }
 

@@ -21,6 +21,8 @@ pub struct Hazards {
     pub death: f64,
     /// The machine freezes for up to 15 seconds: its clocks go on, and nothing of it runs.
     pub freeze: f64,
+    /// The machine's stores are out of reach for up to 15 seconds.
+    pub cut_off: f64,
     /// The machine's calendar jumps, to where it is wrong by up to [`Builder::skew_max`].
     pub clock_jump: f64,
 }
@@ -43,7 +45,7 @@ impl Builder {
             hazards: Hazards::default(),
             limits: Limits {
                 steps_max: 5_000_000,
-                time_max: Duration::from_secs(30 * 86_400),
+                time_max: Duration::from_secs(366 * 86_400),
                 latency_max: Duration::from_millis(2),
                 skew_max: Duration::from_secs(3),
                 drift_max_ppm: 200,
@@ -91,7 +93,7 @@ impl Builder {
         self
     }
 
-    /// After how much virtual time a run is given up. Default: 30 days.
+    /// After how much virtual time a run is given up. Default: 366 days.
     pub fn time_max(mut self, max: Duration) -> Self {
         self.limits.time_max = max;
         self

@@ -42,7 +42,7 @@ impl Clock {
     /// What the machine's monotonic clock says has passed, when `elapsed` has.
     pub(super) fn local(&self, elapsed: Duration) -> Duration {
         let nanos = elapsed.as_nanos() as i128;
-        from_nanos(nanos + nanos * i128::from(self.drift_ppm) / MILLION)
+        from_nanos((nanos * self.rate()).div_euclid(MILLION))
     }
 
     /// The calendar's time since 1970.
@@ -56,12 +56,14 @@ impl Clock {
         let Some(local_end) = self.local(elapsed).checked_add(duration) else {
             return Duration::MAX;
         };
+        // Rounded up, as `local` rounds down.
         let scaled = local_end.as_nanos() as i128 * MILLION;
-        let mut end = from_nanos(scaled / (MILLION + i128::from(self.drift_ppm)));
-        while self.local(end) < local_end && end < Duration::MAX {
-            end = end.saturating_add(Duration::from_nanos(1));
-        }
-        end
+        from_nanos((scaled + self.rate() - 1).div_euclid(self.rate()))
+    }
+
+    /// How many millionths of a second it counts in a second.
+    fn rate(&self) -> i128 {
+        MILLION + i128::from(self.drift_ppm)
     }
 }
 

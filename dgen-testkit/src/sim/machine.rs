@@ -19,8 +19,8 @@ use super::{
     store,
 };
 
-/// How long a frozen machine is frozen at most, if nobody thaws it.
-const FREEZE_MAX: Duration = Duration::from_secs(15);
+/// How long a machine freezes at most, or is cut off, when that befalls it.
+const TROUBLE_MAX: Duration = Duration::from_secs(15);
 
 /// How long a machine that died by itself stays away at most.
 const AWAY_MAX: Duration = Duration::from_secs(10);
@@ -57,11 +57,17 @@ pub(super) struct MachineState {
     freezes: u64,
     /// Tasks that could run if it were not frozen.
     parked: Vec<u64>,
+    /// When its stores can be reached again.
+    cut_off_until: Duration,
     /// After how many turns it dies.
     turns_left: Option<u64>,
 }
 
 impl MachineState {
+    pub(super) fn cut_off_until(&self) -> Duration {
+        self.cut_off_until
+    }
+
     pub(super) fn name(&self) -> &str {
         &self.name
     }
@@ -94,6 +100,12 @@ impl State {
         self.trace.note(elapsed, format!("{name} goes on"));
     }
 
+    /// Nothing holds a machine up any more.
+    pub(super) fn calm(&mut self, machine: usize) {
+        self.thaw(machine, None);
+        self.machines[machine].cut_off_until = Duration::ZERO;
+    }
+
     fn freeze(&mut self, machine: usize, duration: Option<Duration>) {
         let machine_state = &mut self.machines[machine];
         machine_state.freezes += 1;
@@ -105,6 +117,14 @@ impl State {
             self.timers.add(elapsed.saturating_add(duration), thaw);
         }
         self.trace.note(elapsed, format!("{name} freezes"));
+    }
+
+    fn cut_off(&mut self, machine: usize, duration: Duration) {
+        let elapsed = self.elapsed;
+        let machine = &mut self.machines[machine];
+        machine.cut_off_until = elapsed.saturating_add(duration);
+        let text = format!("{} is cut off for {duration:?}", machine.name);
+        self.trace.note(elapsed, text);
     }
 }
 
@@ -126,6 +146,7 @@ impl Machine {
                 frozen: None,
                 freezes: 0,
                 parked: Vec::new(),
+                cut_off_until: Duration::ZERO,
                 turns_left: None,
             });
             index
@@ -272,8 +293,9 @@ impl Machine {
     ///
     /// # Cancel safety
     /// Safe: it only looks.
-    pub async fn died(&self) {
-        self.life().until_over().await;
+    pub fn died(&self) -> impl Future<Output = ()> + Send + use<> {
+        let life = self.life();
+        async move { life.until_over().await }
     }
 
     /// Nothing of it runs until it is [thawed](Self::thaw) or restarted, while its clocks go on: as if it
@@ -285,6 +307,13 @@ impl Machine {
     /// It goes on.
     pub fn thaw(&self) {
         self.sim.lock().thaw(self.index, None);
+    }
+
+    /// For `duration` from now, its stores are out of reach: what it asks of them, and what they answer
+    /// to a commit, stays on its way until then. It runs on meanwhile, and knows nothing of it. Zero
+    /// ends that for what is sent from now on.
+    pub fn cut_off(&self, duration: Duration) {
+        self.sim.lock().cut_off(self.index, duration);
     }
 
     /// Sets its calendar to `time`: back, too. It stays so in later lives. Sleeps take no notice.
@@ -348,8 +377,12 @@ pub(super) fn befall(sim: &Sim, life: &Arc<Life>) {
             state.trace.note(state.elapsed, text);
         }
         if state.random.chance(hazards.freeze) && !state.machines[life.machine()].is_frozen() {
-            let duration = state.random.duration(FREEZE_MAX);
+            let duration = state.random.duration(TROUBLE_MAX);
             state.freeze(life.machine(), Some(duration));
+        }
+        if state.random.chance(hazards.cut_off) {
+            let duration = state.random.duration(TROUBLE_MAX);
+            state.cut_off(life.machine(), duration);
         }
         let is_chosen = state.random.chance(hazards.death);
         let machine = &mut state.machines[life.machine()];

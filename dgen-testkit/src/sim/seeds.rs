@@ -2,7 +2,7 @@
 
 use std::{
     ops::Range,
-    panic::{RefUnwindSafe, catch_unwind, resume_unwind},
+    panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
 };
 
 use crate::random::{SEED_VARIABLE, seed_from_env};
@@ -24,12 +24,12 @@ use crate::random::{SEED_VARIABLE, seed_from_env};
 ///     });
 /// });
 /// ```
-pub fn for_each_seed(count: u64, world: impl Fn(u64) + RefUnwindSafe) {
+pub fn for_each_seed(count: u64, world: impl Fn(u64)) {
     if std::env::var_os(SEED_VARIABLE).is_some() {
         return world(seed_from_env());
     }
     for seed in 0..count {
-        if let Err(panic) = catch_unwind(|| world(seed)) {
+        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| world(seed))) {
             eprintln!("failed with seed {seed} of {count}; replay it with {SEED_VARIABLE}={seed}");
             resume_unwind(panic);
         }
@@ -51,8 +51,8 @@ pub fn for_each_seed(count: u64, world: impl Fn(u64) + RefUnwindSafe) {
 /// assert!(first_bad.is_some(), "of a hundred clocks, one is wrong");
 /// ```
 #[must_use]
-pub fn failing_seed(seeds: Range<u64>, world: impl Fn(u64) + RefUnwindSafe) -> Option<u64> {
+pub fn failing_seed(seeds: Range<u64>, world: impl Fn(u64)) -> Option<u64> {
     seeds
         .into_iter()
-        .find(|seed| catch_unwind(|| world(*seed)).is_err())
+        .find(|seed| catch_unwind(AssertUnwindSafe(|| world(*seed))).is_err())
 }

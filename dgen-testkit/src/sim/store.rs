@@ -88,10 +88,15 @@ struct Line {
 }
 
 impl Line {
-    /// What a message takes: begins now.
+    /// What a message takes, from now on.
     fn latency(&self) -> WorldSleep {
-        let latency = self.sim.jitter(self.sim.inner.limits.latency_max);
-        WorldSleep::new(&self.sim, latency)
+        let arrives = {
+            let mut state = self.sim.lock();
+            let latency = state.random.duration(self.sim.inner.limits.latency_max);
+            let cut_off_until = state.machines[self.life.machine()].cut_off_until();
+            state.elapsed.max(cut_off_until).saturating_add(latency)
+        };
+        WorldSleep::until(&self.sim, arrives)
     }
 
     /// The answer to what was asked, after a while.
