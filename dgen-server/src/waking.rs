@@ -67,7 +67,7 @@ impl Waking {
         pause: Duration,
     ) -> Self {
         let pause = pause.min(wait);
-        let wait = match planted::is(Bug::WatchWithoutPoll) && wait >= Duration::from_secs(5) {
+        let wait = match planted::is(Bug::WatchWithoutPoll) && wait == Duration::from_secs(5) {
             true => Duration::MAX,
             false => wait,
         };

@@ -65,13 +65,17 @@ impl World {
         match part {
             Part::Server(server) => world.drop_server(server)?,
             Part::Machine(machine) => world.drop_machine(machine)?,
-            Part::Client(client) => drop(world.clients.get_mut(client)?.take()?),
+            Part::Client(client) => {
+                world.clients.get_mut(client)?.take()?;
+            }
             Part::Step(client, number) => {
                 let steps = &mut world.clients.get_mut(client)?.as_mut()?.steps;
                 let at = steps.iter().position(|step| step.number == number)?;
                 steps.remove(at);
             }
-            Part::Trouble(trouble) => drop(world.troubles.get_mut(trouble)?.take()?),
+            Part::Trouble(trouble) => {
+                world.troubles.get_mut(trouble)?.take()?;
+            }
             Part::Fault(fault) => {
                 let rate = world.rate(fault);
                 if *rate == 0.0 {
