@@ -13,7 +13,7 @@ use std::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
-    time::SystemTime,
+    time::{Duration, SystemTime},
 };
 
 use dgen_backend::{Database, Tenant, tuple::Subspace};
@@ -27,6 +27,9 @@ use crate::{
     servers::{AnyHandle, LEASE, State},
     world::{Store, World},
 };
+
+/// A machine that died or stands still is back after this.
+const BACK: Duration = Duration::from_secs(16);
 
 /// A world that takes more turns hangs: most take some thousand.
 const TURNS_MAX: u64 = 300_000;
@@ -55,6 +58,7 @@ impl World {
     pub fn play(&self) -> Verdict {
         let sim = Sim::builder(self.seed)
             .faults(self.rates)
+            .hazards(self.hazards)
             .skew_max(self.skew_max)
             .steps_max(TURNS_MAX)
             .build();
@@ -133,6 +137,7 @@ impl Stage {
 
         self.sim.calm();
         scene.calm();
+        self.sim.sleep(BACK).await;
         self.come_to_rest().await;
         self.probe().await;
         self.come_to_rest().await;

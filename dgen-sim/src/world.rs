@@ -7,7 +7,7 @@ mod show;
 
 use std::time::Duration;
 
-use dgen_testkit::faults::Rates;
+use dgen_testkit::{faults::Rates, sim::Hazards};
 
 pub use self::part::{NoPart, Part};
 
@@ -27,6 +27,8 @@ pub struct World {
     pub troubles: Vec<Option<Trouble>>,
     /// What goes wrong in the store, all the time.
     pub rates: Rates,
+    /// What befalls machines at their await points.
+    pub hazards: Hazards,
     /// Where all of it is stored.
     pub store: Store,
     /// Whether processes keep the states that they have read.
@@ -170,7 +172,9 @@ pub struct Trouble {
 pub enum What {
     /// A machine dies, and comes back after so long.
     Death(usize, Duration),
-    /// A machine neither gets nor sends anything for so long.
+    /// Nothing runs on a machine for so long.
+    Freeze(usize, Duration),
+    /// A machine does not reach the store for so long.
     CutOff(usize, Duration),
     /// A machine's process of a server is stopped in good order, and started again.
     Stop(usize, usize),

@@ -54,7 +54,8 @@ fn is_held_up(evidence: &Evidence) -> bool {
     let rates = evidence.world.rates;
     let mut troubles = evidence.world.troubles();
     rates.commit_unknown + rates.commit_late + rates.delay > 0.0
-        || troubles.any(|(_, trouble)| matches!(trouble.what, What::CutOff(..)))
+        || evidence.world.hazards.freeze + evidence.world.hazards.cut_off > 0.0
+        || troubles.any(|(_, trouble)| matches!(trouble.what, What::Freeze(..) | What::CutOff(..)))
 }
 
 fn has_stops(evidence: &Evidence, server: usize) -> bool {

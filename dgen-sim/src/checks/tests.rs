@@ -1,6 +1,6 @@
 //! Each check finds what it is for, and nothing in a world in which all is right.
 
-use dgen_testkit::faults::Rates;
+use dgen_testkit::{faults::Rates, sim::Hazards};
 
 use super::*;
 use crate::{
@@ -34,6 +34,7 @@ fn evidence(servers: Vec<(Kind, State)>) -> Evidence {
             clients: Vec::new(),
             troubles: Vec::new(),
             rates: Rates::default(),
+            hazards: Hazards::default(),
             store: Store::Model,
             has_cache: true,
             skew_max: Duration::ZERO,

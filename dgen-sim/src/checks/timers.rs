@@ -23,7 +23,7 @@ pub(super) fn check(evidence: &Evidence) -> Vec<String> {
     wrong
 }
 
-/// A timer that was set, and what became of it.
+/// A timer that was set, and what became of it; times are from 1970.
 struct Timer {
     op: Op,
     key: Option<u8>,
@@ -48,6 +48,7 @@ fn of_alarm(alarm: &Alarm, begun: Duration, skew: Duration) -> Vec<String> {
                 is_periodic,
                 at,
             } => {
+                let at = begun + at;
                 drop_key(&mut timers, key, at);
                 let timer = Timer {
                     op,
@@ -59,15 +60,15 @@ fn of_alarm(alarm: &Alarm, begun: Duration, skew: Duration) -> Vec<String> {
                 };
                 timers.insert(op, timer);
             }
-            Entry::Cancelled { key, at, .. } => drop_key(&mut timers, Some(key), at),
+            Entry::Cancelled { key, at, .. } => drop_key(&mut timers, Some(key), begun + at),
             Entry::Rang { op, due, at } => match timers.get_mut(&op) {
-                Some(timer) => timer.rang.push((due.saturating_sub(begun), at)),
+                Some(timer) => timer.rang.push((due, begun + at)),
                 None => wrong.push(format!("timer {op} rang, and nobody has set it")),
             },
         }
     }
     for timer in timers.values() {
-        wrong.extend(of_timer(timer, skew));
+        wrong.extend(of_timer(timer, begun, skew));
     }
     wrong
 }
@@ -80,7 +81,7 @@ fn drop_key(timers: &mut BTreeMap<Op, Timer>, key: Option<u8>, at: Duration) {
     }
 }
 
-fn of_timer(timer: &Timer, skew: Duration) -> Vec<String> {
+fn of_timer(timer: &Timer, begun: Duration, skew: Duration) -> Vec<String> {
     let Timer { op, rang, gone, .. } = timer;
     let mut wrong = Vec::new();
     let mut dues: Vec<_> = rang.iter().map(|(due, _)| *due).collect();
@@ -98,7 +99,7 @@ fn of_timer(timer: &Timer, skew: Duration) -> Vec<String> {
     }
     for (due, at) in rang {
         // Clocks may be a little fast or slow, too.
-        let skew = skew + *at / 1_000 + Duration::from_millis(5);
+        let skew = skew + (*at - begun) / 1_000 + Duration::from_millis(5);
         if *at + skew < timer.earliest || *at + skew < *due {
             wrong.push(format!("timer {op} rang at {at:?}, and was due at {due:?}"));
         }
@@ -152,6 +153,24 @@ mod tests {
         assert_eq!(wrong(vec![set(1, Some(1), 1), cancelled.clone()]), 0);
         // It was in the queue already.
         assert_eq!(wrong(vec![set(1, Some(1), 1), cancelled, rang(1, 2)]), 0);
+    }
+
+    #[test]
+    fn a_calendar_that_is_slow_has_timers_due_before_the_world_began() {
+        let alarm = Alarm {
+            entries: vec![
+                Entry::Set {
+                    op: 1,
+                    key: Some(1),
+                    after: SECOND,
+                    is_periodic: true,
+                    at: Duration::ZERO,
+                },
+                rang(1, 8),
+                rang(1, 9),
+            ],
+        };
+        assert_eq!(of_alarm(&alarm, 10 * SECOND, 3 * SECOND).len(), 0);
     }
 
     #[test]

@@ -30,6 +30,8 @@ impl Stage {
     }
 
     async fn serve(self: Arc<Self>, place: usize, machine: Machine) {
+        // Those of an earlier life are gone.
+        lock(&self.processes).retain(|(of, _), _| *of != place);
         let plan = self.world.machines.get(place).cloned().flatten();
         let serves = plan.map(|plan| plan.serves).unwrap_or_default();
         let supervised = serves.into_iter().filter_map(|server| {

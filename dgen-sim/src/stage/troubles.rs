@@ -19,19 +19,23 @@ impl Stage {
                     return;
                 };
                 machine.kill();
-                lock(&self.processes).retain(|(of, _), _| *of != place);
                 self.sim.sleep(away).await;
                 if !machine.is_alive() {
                     machine.restart();
                 }
             }
-            What::CutOff(place, duration) => {
+            What::Freeze(place, duration) => {
                 let Some(machine) = self.machine(place) else {
                     return;
                 };
                 machine.freeze();
                 self.sim.sleep(duration).await;
                 machine.thaw();
+            }
+            What::CutOff(place, duration) => {
+                if let Some(machine) = self.machine(place) {
+                    machine.cut_off(duration);
+                }
             }
             What::Stop(place, server) => self.stop(place, server).await,
             What::Shutdown(place, duration) => {

@@ -5,7 +5,7 @@ use std::{fmt, str::FromStr, time::Duration};
 use super::{Machine, Order, What, World};
 
 /// A part of a world, as it is written: `s1` is server 1, `m0` machine 0, `c2` client 2, `c2.31` the
-/// step of client 2 with number 31, `t3` trouble 3, and `conflict` or another word a fault of the store.
+/// step of client 2 with number 31, `t3` trouble 3, and `conflict` or another word a fault that comes by chance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Part {
     /// A server, with all that is sent to it.
@@ -18,13 +18,13 @@ pub enum Part {
     Step(usize, u32),
     /// What goes wrong at a time.
     Trouble(usize),
-    /// A fault of the store.
+    /// A fault that comes by chance.
     Fault(Fault),
     /// Wrong clocks.
     Skew,
 }
 
-/// A fault of the store.
+/// What goes wrong by chance: of the store, unless it says otherwise.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Fault {
     /// Commits that conflict with nothing.
@@ -41,9 +41,17 @@ pub enum Fault {
     LostWatch,
     /// Answers that take long.
     Delay,
+    /// Machines that die at an await point.
+    Death,
+    /// Machines that stand still from an await point on.
+    Freeze,
+    /// Machines that do not reach the store from an await point on.
+    CutOff,
+    /// Calendars that jump.
+    Jump,
 }
 
-const FAULTS: [(Fault, &str); 7] = [
+const FAULTS: [(Fault, &str); 11] = [
     (Fault::Conflict, "conflict"),
     (Fault::Unknown, "unknown"),
     (Fault::Late, "late"),
@@ -51,6 +59,10 @@ const FAULTS: [(Fault, &str); 7] = [
     (Fault::EarlyWatch, "early-watch"),
     (Fault::LostWatch, "lost-watch"),
     (Fault::Delay, "delay"),
+    (Fault::Death, "death"),
+    (Fault::Freeze, "freeze"),
+    (Fault::CutOff, "cut-off"),
+    (Fault::Jump, "jump"),
 ];
 
 /// What was written names no part of a world.
@@ -118,6 +130,10 @@ impl World {
             Fault::EarlyWatch => &mut self.rates.early_watch,
             Fault::LostWatch => &mut self.rates.lost_watch,
             Fault::Delay => &mut self.rates.delay,
+            Fault::Death => &mut self.hazards.death,
+            Fault::Freeze => &mut self.hazards.freeze,
+            Fault::CutOff => &mut self.hazards.cut_off,
+            Fault::Jump => &mut self.hazards.clock_jump,
         }
     }
 
@@ -134,7 +150,11 @@ impl World {
         }
         self.drop_troubles(|what| match what {
             What::Stop(_, of) | What::Kill(of) | What::Replay(of) => *of == server,
-            What::Death(..) | What::CutOff(..) | What::Shutdown(..) | What::Jump(..) => false,
+            What::Death(..)
+            | What::Freeze(..)
+            | What::CutOff(..)
+            | What::Shutdown(..)
+            | What::Jump(..) => false,
         });
         Some(())
     }
@@ -157,6 +177,7 @@ impl World {
         }
         self.drop_troubles(|what| match what {
             What::Death(of, _)
+            | What::Freeze(of, _)
             | What::CutOff(of, _)
             | What::Stop(of, _)
             | What::Shutdown(of, _)

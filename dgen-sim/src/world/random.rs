@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use dgen_testkit::{Random, faults::Rates};
+use dgen_testkit::{Random, faults::Rates, sim::Hazards};
 
 use super::{Client, Kind, Machine, Order, Step, Store, Trouble, Way, What, World};
 
@@ -48,13 +48,14 @@ impl Draw {
             clients: clients.into_iter().map(Some).collect(),
             troubles: troubles.into_iter().flatten().map(Some).collect(),
             rates: self.rates(),
+            hazards: self.hazards(),
             store: self.store(),
             has_cache: self.chance(0.8),
             skew_max: self.skew_max(),
         }
     }
 
-    /// Workers on machines that are cut off for longer than a lease: who comes back finds its lock taken
+    /// Workers on machines that stand still, or are cut off, for longer than a lease: who comes back finds its lock taken
     /// over, and what it worked on done by another.
     fn siege(&mut self, seed: u64) -> World {
         let servers = vec![Kind::Worker; 1 + self.below(2)];
@@ -75,7 +76,11 @@ impl Draw {
         let troubles = (0..2 + self.below(5)).map(|_| {
             let at = self.millis(STORM.as_millis() as u64);
             let duration = Duration::from_secs(2) + self.millis(12_000);
-            let what = What::CutOff(self.below(machines.len()), duration);
+            let machine = self.below(machines.len());
+            let what = match self.chance(0.7) {
+                true => What::Freeze(machine, duration),
+                false => What::CutOff(machine, duration),
+            };
             Some(Trouble { at, what })
         });
         World {
@@ -85,6 +90,7 @@ impl Draw {
             machines,
             clients,
             rates: self.rates(),
+            hazards: self.hazards(),
             store: self.store(),
             has_cache: self.chance(0.8),
             skew_max: self.skew_max(),
@@ -120,6 +126,7 @@ impl Draw {
             clients,
             troubles: Vec::new(),
             rates,
+            hazards: self.hazards(),
             store: self.store(),
             has_cache: true,
             skew_max: self.skew_max(),
@@ -259,7 +266,8 @@ impl Draw {
         let server = self.below(servers.len());
         let what = match self.below(13) {
             0..4 => What::Death(machine, self.long()),
-            4..7 => What::CutOff(machine, self.long()),
+            4 | 5 => What::Freeze(machine, self.long()),
+            6 => What::CutOff(machine, self.long()),
             7 => {
                 let serves = &machines[machine].serves;
                 let server = (!serves.is_empty()).then(|| serves[self.below(serves.len())])?;
@@ -293,6 +301,15 @@ impl Draw {
             early_watch: rate(),
             lost_watch: rate(),
             delay: rate(),
+        }
+    }
+
+    fn hazards(&mut self) -> Hazards {
+        Hazards {
+            death: [0.0, 0.0, 0.001, 0.01][self.below(4)],
+            freeze: [0.0, 0.0, 0.0, 0.002][self.below(4)],
+            cut_off: [0.0, 0.0, 0.0, 0.002][self.below(4)],
+            clock_jump: [0.0, 0.0, 0.01][self.below(3)],
         }
     }
 

@@ -34,6 +34,7 @@ impl fmt::Display for World {
             "  the store: {store:?}, {:?}; caches: {has_cache}",
             self.rates
         )?;
+        writeln!(f, "  at each await point: {:?}", self.hazards)?;
         write!(f, "  clocks: at most {:?} off", self.skew_max)
     }
 }
