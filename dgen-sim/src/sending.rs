@@ -1,7 +1,7 @@
 //! Sending a message, and what its sender learns.
 
 use dgen_backend::Tenant;
-use dgen_server::{Call, CallError, Cast, Failure, Server};
+use dgen_server::{Call, CallError, Cast, CastError, Failure, Server};
 use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{
@@ -33,11 +33,24 @@ pub(crate) async fn send(tenant: Tenant, step: Step, op: Op) -> Outcome {
         Order::Swap(with) => named.call(register().swap(op, with, panics)).await,
         Order::Increase(by) => {
             let register = register();
-            let mut batch = register.batch();
-            for (by, op) in by.into_iter().zip(op..) {
-                batch = batch.increase(op, by, panics);
+            let cast = || {
+                let batch = by
+                    .iter()
+                    .zip(op..)
+                    .fold(register.batch(), |batch, (by, op)| {
+                        batch.increase(op, *by, panics)
+                    });
+                batch.cast()
+            };
+            if !way.is_enqueued {
+                return named.cast(cast()).await;
             }
-            named.cast(batch.cast()).await
+            let named = &named;
+            let pushed = tenant.transact(|tx| {
+                let enqueued = named.dressed(cast()).enqueue(&tx);
+                std::future::ready(enqueued)
+            });
+            accepted(pushed.await)
         }
         Order::Transfer { to: other, amount } => {
             let payment = Payment {
@@ -98,7 +111,11 @@ impl Named {
         }
     }
 
-    async fn cast<S: Server>(self, mut cast: Cast<'_, S>) -> Outcome {
+    async fn cast<S: Server>(self, cast: Cast<'_, S>) -> Outcome {
+        accepted(self.dressed(cast).await)
+    }
+
+    fn dressed<'a, S: Server>(self, mut cast: Cast<'a, S>) -> Cast<'a, S> {
         cast = cast.timeout(self.way.timeout);
         if self.way.has_id {
             cast = cast.id(self.id());
@@ -106,15 +123,19 @@ impl Named {
         if self.way.is_priority {
             cast = cast.priority();
         }
-        match cast.await {
-            Ok(()) => Outcome::Accepted,
-            Err(error) if error.maybe_executed() => Outcome::Unknown(error.to_string()),
-            Err(error) => Outcome::NotExecuted(error.to_string()),
-        }
+        cast
     }
 
     fn id(self) -> String {
         format!("step-{}", self.step)
+    }
+}
+
+fn accepted(sent: Result<(), CastError>) -> Outcome {
+    match sent {
+        Ok(()) => Outcome::Accepted,
+        Err(error) if error.maybe_executed() => Outcome::Unknown(error.to_string()),
+        Err(error) => Outcome::NotExecuted(error.to_string()),
     }
 }
 

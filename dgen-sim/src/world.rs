@@ -150,6 +150,8 @@ pub struct Way {
     pub has_id: bool,
     /// Past the queue.
     pub is_priority: bool,
+    /// Casts alone: in a transaction of the sender's own.
+    pub is_enqueued: bool,
     /// How long its sender waits each time.
     pub timeout: Duration,
     /// So often it is sent at most, until somebody answers.

@@ -18,6 +18,7 @@ const REGISTER: Kind = Kind::Register {
 const WAY: Way = Way {
     has_id: false,
     is_priority: false,
+    is_enqueued: false,
     timeout: Duration::from_secs(1),
     tries: 1,
     panics: 0,

@@ -76,6 +76,7 @@ impl Stage {
                 way: Way {
                     has_id: false,
                     is_priority: false,
+                    is_enqueued: false,
                     timeout: Duration::from_secs(15),
                     tries: 1,
                     panics: 0,

@@ -252,9 +252,12 @@ impl Draw {
         );
         let is_fragile = !matches!(order, Order::Note | Order::Set { .. } | Order::Every { .. });
         let panics = [0, 0, 0, 30, 100][self.below(5)];
+        let is_priority = *order == Order::Note || may_skip && self.chance(0.5);
+        let is_cast = matches!(order, Order::Increase(_));
         Way {
             has_id: has_id && *order != Order::Read,
-            is_priority: *order == Order::Note || may_skip && self.chance(0.5),
+            is_priority,
+            is_enqueued: is_cast && !is_priority && self.chance(0.3),
             timeout: [200, 1_000, 5_000, 20_000].map(Duration::from_millis)[self.below(4)],
             tries: [1, 1, 2, 4][self.below(4)],
             panics: if is_fragile { panics } else { 0 },

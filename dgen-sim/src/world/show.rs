@@ -48,6 +48,9 @@ impl fmt::Display for Way {
         if self.is_priority {
             f.write_str(", by priority")?;
         }
+        if self.is_enqueued {
+            f.write_str(", enqueued")?;
+        }
         if self.tries > 1 {
             write!(f, ", tried {} times", self.tries)?;
         }
