@@ -5,7 +5,7 @@ use std::{
     path::Path,
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicI64, Ordering},
     },
     time::{Duration, Instant, SystemTime},
 };
@@ -31,8 +31,8 @@ const AUTO_ADVANCE_MAX: Duration = Duration::from_millis(40);
 pub(crate) struct Mocked {
     pub(crate) tenant: Tenant,
     pub(crate) clock: MockClock,
-    /// How far the calendar is behind, in milliseconds.
-    behind_millis: Arc<AtomicU64>,
+    /// How far the calendar is ahead of the clock, in milliseconds.
+    ahead_millis: Arc<AtomicI64>,
     /// How many commits settle what is under way.
     settling_commits: usize,
     folder: Option<tempfile::TempDir>,
@@ -50,12 +50,12 @@ impl Mocked {
     dgen_testkit::on_cluster! {
         pub(crate) fn on_cluster() -> Self {
             let clock = MockClock::new(1).auto_advance_max(AUTO_ADVANCE_MAX);
-            let behind_millis = Arc::default();
-            let db = dgen_testkit::cluster::database(env(&clock, &behind_millis));
+            let ahead_millis = Arc::default();
+            let db = dgen_testkit::cluster::database(env(&clock, &ahead_millis));
             Self {
                 tenant: Tenant::new(db, Subspace::from("dgen")),
                 clock,
-                behind_millis,
+                ahead_millis,
                 // A consumer that is woken there reads and commits across the network.
                 settling_commits: 16,
                 folder: None,
@@ -65,12 +65,12 @@ impl Mocked {
 
     fn new(folder: Option<tempfile::TempDir>) -> Self {
         let clock = MockClock::new(1).auto_advance_max(AUTO_ADVANCE_MAX);
-        let behind_millis = Arc::default();
+        let ahead_millis = Arc::default();
         let path = folder.as_ref().map(tempfile::TempDir::path);
         Self {
-            tenant: open(path, &env(&clock, &behind_millis)),
+            tenant: open(path, &env(&clock, &ahead_millis)),
             clock,
-            behind_millis,
+            ahead_millis,
             settling_commits: 4,
             folder,
         }
@@ -83,7 +83,7 @@ impl Mocked {
         };
         drop(self.tenant);
         Self {
-            tenant: open(Some(folder.path()), &env(&self.clock, &self.behind_millis)),
+            tenant: open(Some(folder.path()), &env(&self.clock, &self.ahead_millis)),
             folder: Some(folder),
             ..self
         }
@@ -134,8 +134,12 @@ impl Mocked {
 
     /// Puts the calendar back, and lets the clock for durations go on.
     pub(crate) fn put_calendar_back(&self, by: Duration) {
-        let millis = u64::try_from(by.as_millis()).expect("a test's duration");
-        self.behind_millis.fetch_add(millis, Ordering::Relaxed);
+        self.ahead_millis.fetch_sub(millis(by), Ordering::Relaxed);
+    }
+
+    /// Puts the calendar forward, and lets the clock for durations go on.
+    pub(crate) fn put_calendar_forward(&self, by: Duration) {
+        self.ahead_millis.fetch_add(millis(by), Ordering::Relaxed);
     }
 
     /// All keys but commit markers, as tuples below the tenant.
@@ -204,17 +208,21 @@ fn open(path: Option<&Path>, env: &Env) -> Tenant {
     Tenant::new(db, Subspace::from("dgen"))
 }
 
-/// The clock's environment, with a calendar that can be put back.
-fn env(clock: &MockClock, behind_millis: &Arc<AtomicU64>) -> Env {
+fn millis(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).expect("a test's duration")
+}
+
+/// The clock's environment, with a calendar that can be wrong.
+fn env(clock: &MockClock, ahead_millis: &Arc<AtomicI64>) -> Env {
     Env::new(Calendar {
         clock: clock.clone(),
-        behind_millis: Arc::clone(behind_millis),
+        ahead_millis: Arc::clone(ahead_millis),
     })
 }
 
 struct Calendar {
     clock: MockClock,
-    behind_millis: Arc<AtomicU64>,
+    ahead_millis: Arc<AtomicI64>,
 }
 
 impl Environment for Calendar {
@@ -223,8 +231,13 @@ impl Environment for Calendar {
     }
 
     fn wall_clock(&self) -> SystemTime {
-        let behind = Duration::from_millis(self.behind_millis.load(Ordering::Relaxed));
-        self.clock.wall_clock() - behind
+        let ahead = self.ahead_millis.load(Ordering::Relaxed);
+        let by = Duration::from_millis(ahead.unsigned_abs());
+        if ahead < 0 {
+            self.clock.wall_clock() - by
+        } else {
+            self.clock.wall_clock() + by
+        }
     }
 
     fn random(&self, buffer: &mut [u8]) {
