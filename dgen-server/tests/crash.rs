@@ -27,12 +27,14 @@ const STEPS_MAX: usize = 3_000;
 /// Runs `story` with a death before and after each step, until the process reaches the story's end
 /// alive. The story gets a name of its own for its servers.
 async fn at_every_step(store: &Tenant, story: impl AsyncFn(Death, String, MockClock) -> Life) {
-    let (mut deaths, mut step) = (0, 1);
+    let (mut deaths, mut step, mut stories) = (0, 1, 7);
     while step < STEPS_MAX {
         let mut is_over = true;
         for death in [Death::Before(step), Death::After(step)] {
             let life = {
-                let clock = MockClock::new(7);
+                // Other randomness each time, so that no process is taken for an earlier one.
+                let clock = MockClock::new(stories);
+                stories += 1;
                 let story = story(death, format!("{death:?}"), clock.clone());
                 while_time_passes(&clock, store, story).await
             };

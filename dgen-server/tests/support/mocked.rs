@@ -16,7 +16,9 @@ use dgen_backend::{
     tuple::{Element, Subspace, unpack},
 };
 use dgen_server::{Handle, Server, StartOptions, Tenant};
-use dgen_testkit::{MockClock, counting::counted};
+use dgen_testkit::MockClock;
+
+use super::{elsewhere::elsewhere, faulty::faulty};
 
 /// How often a test looks before it says that nothing comes any more.
 const LOOKS_MAX: usize = 10_000_000;
@@ -26,6 +28,10 @@ const STEPS_MAX: usize = 1_000;
 
 /// A conflict is waited out by itself; whatever is longer waits for the test.
 const AUTO_ADVANCE_MAX: Duration = Duration::from_millis(40);
+
+/// How long a store with faults stands still before its clock moves by itself, and by how much.
+const YIELDS_OF_STANDSTILL: usize = 50_000;
+const STANDSTILL: Duration = Duration::from_millis(100);
 
 /// A store to test on, its clock, and what keeps it alive.
 pub(crate) struct Mocked {
@@ -45,6 +51,38 @@ impl Mocked {
 
     pub(crate) fn on_disk() -> Self {
         Self::new(Some(tempfile::tempdir().expect("a folder can be made")))
+    }
+
+    /// In memory, where reads, commits and watches fail now and then. Short backoffs take no time, so
+    /// that the clock stays where the test has put it. It moves by itself only if nothing goes on
+    /// without: who seems to have lost the queue to another consumer stands by for a while.
+    pub(crate) fn faulty() -> Self {
+        let clock = MockClock::new(1);
+        let ahead_millis = Arc::default();
+        let env = Env::new(Calendar {
+            is_short_free: true,
+            ..calendar(&clock, &ahead_millis)
+        });
+        let moved = clock.clone();
+        let keep_moving = async move {
+            loop {
+                for _ in 0..YIELDS_OF_STANDSTILL {
+                    tokio::task::yield_now().await;
+                }
+                moved.advance(STANDSTILL);
+            }
+        };
+        env.spawn(keep_moving).expect("a test has a runtime");
+        let plain = open(None, &env);
+        let db = faulty(plain.database().clone());
+        Self {
+            tenant: Tenant::new(db, plain.subspace().clone()),
+            clock,
+            ahead_millis,
+            // Whoever is woken may have to try again.
+            settling_commits: 16,
+            folder: None,
+        }
     }
 
     dgen_testkit::on_cluster! {
@@ -91,8 +129,7 @@ impl Mocked {
 
     /// The store as another OS process would have it: with calls and mailboxes of its own.
     pub(crate) fn elsewhere(&self) -> Tenant {
-        let (db, _counts) = counted(self.tenant.database().clone());
-        Tenant::new(db, self.tenant.subspace().clone())
+        elsewhere(&self.tenant)
     }
 
     /// Moves the clock, once all that is under way has settled.
@@ -145,9 +182,9 @@ impl Mocked {
     /// All keys but commit markers, as tuples below the tenant.
     pub(crate) async fn keys(&self) -> Vec<Vec<Element<'static>>> {
         let prefix = self.tenant.subspace().bytes();
-        let tx = self.tenant.database().begin().expect("the store is open");
-        let rows = tx.collect_range(KeyRange::prefix(prefix)).await;
-        let rows = rows.expect("the store reads");
+        let db = self.tenant.database();
+        let rows = db.transact(async |tx| tx.collect_range(KeyRange::prefix(prefix)).await);
+        let rows = rows.await.expect("the store reads");
         rows.iter()
             .map(|row| {
                 let key: Vec<Element<'_>> = unpack(&row.key[prefix.len()..]).expect("a tuple");
@@ -214,14 +251,21 @@ fn millis(duration: Duration) -> i64 {
 
 /// The clock's environment, with a calendar that can be wrong.
 fn env(clock: &MockClock, ahead_millis: &Arc<AtomicI64>) -> Env {
-    Env::new(Calendar {
+    Env::new(calendar(clock, ahead_millis))
+}
+
+fn calendar(clock: &MockClock, ahead_millis: &Arc<AtomicI64>) -> Calendar {
+    Calendar {
         clock: clock.clone(),
         ahead_millis: Arc::clone(ahead_millis),
-    })
+        is_short_free: false,
+    }
 }
 
 struct Calendar {
     clock: MockClock,
+    /// Whether a sleep as short as a backoff leaves the clock alone.
+    is_short_free: bool,
     ahead_millis: Arc<AtomicI64>,
 }
 
@@ -245,6 +289,9 @@ impl Environment for Calendar {
     }
 
     fn sleep(&self, duration: Duration) -> BoxFuture<()> {
+        if self.is_short_free && duration <= AUTO_ADVANCE_MAX {
+            return Box::pin(tokio::task::yield_now());
+        }
         self.clock.sleep(duration)
     }
 
@@ -257,10 +304,21 @@ impl Environment for Calendar {
     }
 }
 
-/// Runs each test on disk, in memory, and on a cluster where there is one, on a clock that the test
-/// moves.
+/// Runs each test on disk, in memory, in memory with faults, and on a cluster where there is one, on
+/// a clock that the test moves. `faultless = "why"` leaves the faults out.
 macro_rules! on_each_mocked_store {
-    ($($(#[$attribute:meta])* async fn $name:ident($store:ident: Mocked) $body:block)*) => {
+    ($($(#[$attribute:meta])* async fn $name:ident(
+        $store:ident: Mocked $(, faultless = $reason:literal)?
+    ) $body:block)*) => {
+        mod with_faults {
+            use super::*;
+            $($crate::support::unless! { [$($reason)?]
+                $(#[$attribute])* #[tokio::test] async fn $name() {
+                    let $store = Mocked::faulty();
+                    $body
+                }
+            })*
+        }
         mod in_memory {
             use super::*;
             $($(#[$attribute])* #[tokio::test] async fn $name() {
