@@ -50,6 +50,10 @@ pub(crate) async fn set_below(db: &Database, prefix: &[u8], data: &[u8]) {
 
 async fn set(tx: &Transaction, prefix: &[u8], data: &[u8]) -> Result<(), Error> {
     for (key, value) in decode(data) {
+        // Below a tuple there are tuples: all else belongs to somebody else.
+        if key.first().is_none_or(|first| *first == 0xff) {
+            continue;
+        }
         let key = [prefix, key].concat();
         if key.len() <= limits::KEY_SIZE_MAX_BYTES {
             tx.set(&key, value)?;

@@ -201,20 +201,25 @@ pub(crate) fn seeds() -> Vec<(&'static str, Vec<u8>)> {
             if !is_consumed {
                 ledger.stop().await;
             }
-            let answer = client.call::<u32, Never>(LedgerCall::Answer).id("order-17");
-            let mut answer = pin!(answer.timeout(Duration::MAX).into_future());
-            let defer = client.call::<u32, Never>(LedgerCall::Defer).id("order-18");
-            let mut defer = pin!(defer.timeout(Duration::MAX).into_future());
+            for (call, id) in [
+                (LedgerCall::Answer, "order-17"),
+                (LedgerCall::Defer, "order-18"),
+            ] {
+                let client = client.clone();
+                let wait = async move {
+                    let call = client
+                        .call::<u32, Never>(call)
+                        .id(id)
+                        .timeout(Duration::MAX);
+                    let _answer = call.await;
+                };
+                clock.env().spawn(wait).expect("there is a runtime");
+            }
             for cast in casts {
                 client.cast(cast).await.expect("it fits");
             }
             // Until nothing changes any more: who waits and who works waits for ever.
             for _ in 0..2_000 {
-                std::future::poll_fn(|cx| {
-                    let _pending = (answer.as_mut().poll(cx), defer.as_mut().poll(cx)).1;
-                    std::task::Poll::Ready(())
-                })
-                .await;
                 tokio::task::yield_now().await;
             }
             rows::dump(tenant.database(), &prefix()).await

@@ -233,17 +233,18 @@ on_each_store! {
     /// actions, of locked work.
     async fn a_message_takes_effect_once_wherever_in_the_users_code_the_process_dies(store: Store) {
         let store = &store.tenant;
-        for (point, actions) in [
+        let points = [
             (Point::Handler, vec!["first", "second"]),
             (Point::FirstAction, vec![]),
             (Point::SecondAction, vec!["first"]),
             (Point::LockedWork, vec!["first", "second"]),
             (Point::LockedWorkDone, vec!["first", "second"]),
-        ] {
+        ];
+        for ((point, actions), seed) in points.into_iter().zip(7..) {
             let name = format!("{point:?}");
             let (a, b) = (&format!("{name} a"), &format!("{name} b"));
             push_all_kinds(store, a, b).await;
-            let (clock, life) = (MockClock::new(7), Life::new(Death::Never));
+            let (clock, life) = (MockClock::new(seed), Life::new(Death::Never));
             ACTIONS.take();
             DIES.set(Some((point, life.clone())));
             let mortal = life.open(store, &clock);

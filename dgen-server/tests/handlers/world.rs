@@ -299,6 +299,7 @@ macro_rules! on_each_store {
         $world:ident: World $(, faultless = $reason:literal)?
     ) $body:block)*) => {
         mod with_faults {
+            #[allow(unused_imports, reason = "a file may have no test with faults")]
             use super::*;
             $($crate::world::unless! { [$($reason)?]
                 $(#[$attribute])* #[tokio::test] async fn $name() {

@@ -311,6 +311,7 @@ macro_rules! on_each_mocked_store {
         $store:ident: Mocked $(, faultless = $reason:literal)?
     ) $body:block)*) => {
         mod with_faults {
+            #[allow(unused_imports, reason = "a file may have no test with faults")]
             use super::*;
             $($crate::support::unless! { [$($reason)?]
                 $(#[$attribute])* #[tokio::test] async fn $name() {

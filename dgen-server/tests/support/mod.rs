@@ -188,6 +188,7 @@ macro_rules! on_each_store {
         $store:ident: Store $(, faultless = $reason:literal)?
     ) $body:block)*) => {
         mod with_faults {
+            #[allow(unused_imports, reason = "a file may have no test with faults")]
             use super::*;
             $(unless! { [$($reason)?]
                 $(#[$attribute])* #[tokio::test] async fn $name() {
