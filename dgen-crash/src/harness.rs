@@ -1,0 +1,165 @@
+//! Many stores, one after the other.
+
+use std::{
+    collections::BTreeMap,
+    fmt, io,
+    path::{Path, PathBuf},
+};
+
+use crate::{
+    lie::Lie,
+    plan::Mode,
+    series::{Failure, Series},
+};
+
+/// So many programs are killed on one store.
+const ROUNDS_A_STORE: u64 = 8;
+
+/// After so many failures nothing new is learnt.
+const FAILURES_MAX: usize = 5;
+
+/// What is run.
+#[derive(Debug, Clone)]
+pub struct Harness {
+    program: PathBuf,
+    modes: Vec<Mode>,
+    lie: Option<Lie>,
+}
+
+/// What came of it.
+#[derive(Debug, Default)]
+#[must_use = "something may be lost"]
+pub struct Summary {
+    /// How many programs were killed, by mode.
+    pub kills: BTreeMap<Mode, u64>,
+    /// How many messages they had acknowledged.
+    pub acknowledgements: u64,
+    /// How often everything was looked at.
+    pub audits: u64,
+    /// How many programs waited for another's end to have its store.
+    pub waits: u64,
+    /// The failures, to read.
+    pub failures: Vec<String>,
+    seeds: Vec<u64>,
+}
+
+impl Harness {
+    /// Kills children of `program`, which is this crate's.
+    #[must_use]
+    pub fn new(program: impl Into<PathBuf>) -> Self {
+        Self {
+            program: program.into(),
+            modes: Mode::ALL.to_vec(),
+            lie: None,
+        }
+    }
+
+    /// In these modes alone.
+    #[must_use]
+    pub fn in_modes(mut self, modes: &[Mode]) -> Self {
+        self.modes = modes.to_vec();
+        self
+    }
+
+    /// With a fault planted.
+    #[must_use]
+    pub fn with_lie(mut self, lie: Lie) -> Self {
+        self.lie = Some(lie);
+        self
+    }
+
+    pub(crate) fn program(&self) -> &Path {
+        &self.program
+    }
+
+    pub(crate) fn modes(&self) -> &[Mode] {
+        &self.modes
+    }
+
+    pub(crate) fn lie(&self) -> Option<Lie> {
+        self.lie
+    }
+
+    /// Kills `rounds` programs, those of the first store as `seed` says; `tell` is told of each
+    /// failure, and of how far it is.
+    ///
+    /// # Errors
+    /// Those of the system: no program, no room.
+    pub fn run(&self, seed: u64, rounds: u64, mut tell: impl FnMut(&str)) -> io::Result<Summary> {
+        let mut summary = Summary::default();
+        let mut left = rounds;
+        let mut seed = seed;
+        while left > 0 && summary.failures.len() < FAILURES_MAX {
+            let count = left.min(ROUNDS_A_STORE);
+            self.run_store(seed, count, &mut summary, &mut tell)?;
+            left -= count;
+            seed = seed.wrapping_add(1);
+        }
+        Ok(summary)
+    }
+
+    fn run_store(
+        &self,
+        seed: u64,
+        rounds: u64,
+        summary: &mut Summary,
+        tell: &mut impl FnMut(&str),
+    ) -> io::Result<()> {
+        let folder = tempfile::Builder::new().prefix("dgen-crash-").tempdir()?;
+        let report = Series::new(self, folder.path(), seed).run(rounds)?;
+        for (mode, count) in report.kills {
+            *summary.kills.entry(mode).or_default() += count;
+        }
+        summary.acknowledgements += report.acknowledgements;
+        summary.audits += report.audits;
+        summary.waits += report.waits;
+        if let Some(Failure { round, life, what }) = report.failure {
+            let kept = folder.keep();
+            let text = format!(
+                "lost: {what}\n  seed {seed}, round {round} of {rounds}: {life}\n  again: cargo xtask crash --seed {seed} --rounds {rounds}\n  kept: {}",
+                kept.display()
+            );
+            tell(&text);
+            summary.failures.push(text);
+            summary.seeds.push(seed);
+        }
+        Ok(())
+    }
+}
+
+impl Summary {
+    /// How many programs were killed.
+    #[must_use]
+    pub fn rounds(&self) -> u64 {
+        self.kills.values().sum()
+    }
+}
+
+impl fmt::Display for Summary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let kills: Vec<_> = self
+            .kills
+            .iter()
+            .map(|(mode, count)| format!("{count} {mode}"))
+            .collect();
+        writeln!(
+            f,
+            "{}; {} messages acknowledged, {} audits, {} programs waited for the store",
+            kills.join(", "),
+            self.acknowledgements,
+            self.audits,
+            self.waits
+        )?;
+        write!(
+            f,
+            "crash: {} rounds, {} lost",
+            self.rounds(),
+            self.failures.len()
+        )?;
+        let seeds: Vec<_> = self.seeds.iter().map(u64::to_string).collect();
+        if !seeds.is_empty() {
+            write!(f, ": seed {}", seeds.join(", "))?;
+        }
+        Ok(())
+    }
+}

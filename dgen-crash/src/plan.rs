@@ -1,0 +1,96 @@
+//! What happens to the programs of one store, from a seed.
+
+use std::{fmt, time::Duration};
+
+use dgen_testkit::Random;
+
+/// What is lost with a program.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Mode {
+    /// Nothing that it wrote; its files are those of the directory, flushed for real.
+    Plain,
+    /// Nothing that it wrote, yet what was not flushed may go at the next loss of power.
+    Cached,
+    /// All that was not flushed.
+    Forgetful,
+    /// Of what was not flushed some, and some of it in part.
+    Tearing,
+}
+
+impl Mode {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Plain, Self::Cached, Self::Forgetful, Self::Tearing];
+}
+
+impl fmt::Display for Mode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Plain => "plain",
+            Self::Cached => "cached",
+            Self::Forgetful => "forgetful",
+            Self::Tearing => "tearing",
+        })
+    }
+}
+
+/// When a program is killed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kill {
+    /// So long after its start.
+    After(Duration),
+    /// Once so many messages were acknowledged.
+    Acknowledged(u64),
+    /// At this operation of its disk.
+    Operation(u64),
+}
+
+impl fmt::Display for Kill {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::After(time) => write!(f, "{time:?} after its start"),
+            Self::Acknowledged(count) => write!(f, "after {count} acknowledgements"),
+            Self::Operation(number) => write!(f, "at operation {number} of its disk"),
+        }
+    }
+}
+
+/// One program, from its start to its death.
+#[derive(Debug, Clone)]
+pub(crate) struct Life {
+    pub(crate) seed: u64,
+    pub(crate) mode: Mode,
+    pub(crate) kill: Kill,
+    pub(crate) segment_size_bytes: u64,
+    pub(crate) audits: bool,
+    /// Its successor is started before it is killed, and waits for the store.
+    pub(crate) is_overlapped: bool,
+}
+
+impl Life {
+    pub(crate) fn draw(random: &mut Random, modes: &[Mode]) -> Self {
+        let mode = modes[random.below(modes.len())];
+        Self {
+            seed: random.next_u64(),
+            mode,
+            kill: Kill::draw(random, mode),
+            // So small that segments are full, and checkpoints made, all the time.
+            segment_size_bytes: 16 * 1024 << random.below(4),
+            audits: random.chance(0.3),
+            is_overlapped: random.chance(0.3),
+        }
+    }
+}
+
+impl Kill {
+    fn draw(random: &mut Random, mode: Mode) -> Self {
+        let kind = random.below(10);
+        // Any order of magnitude: the first steps of a recovery, or far into the load.
+        let magnitude = 1 << random.below(11);
+        let number = 1 + random.below(magnitude) as u64;
+        match (mode, kind) {
+            (Mode::Plain, 0..4) | (_, 0..2) => Self::After(Duration::from_micros(number * 60)),
+            (Mode::Plain, _) | (_, 2..4) => Self::Acknowledged(number),
+            _ => Self::Operation(number),
+        }
+    }
+}
