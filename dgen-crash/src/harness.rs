@@ -114,11 +114,13 @@ impl Harness {
         summary.audits += report.audits;
         summary.waits += report.waits;
         if let Some(Failure { round, life, what }) = report.failure {
-            let kept = folder.keep();
-            let text = format!(
-                "lost: {what}\n  seed {seed}, round {round} of {rounds}: {life}\n  again: cargo xtask crash --seed {seed} --rounds {rounds}\n  kept: {}",
-                kept.display()
+            let mut text = format!(
+                "lost: {what}\n  seed {seed}, round {round} of {rounds}: {life}\n  again: cargo xtask crash --seed {seed} --rounds {rounds}"
             );
+            // What was planted needs no looking at.
+            if self.lie.is_none() {
+                text.push_str(&format!("\n  kept: {}", folder.keep().display()));
+            }
             tell(&text);
             summary.failures.push(text);
             summary.seeds.push(seed);

@@ -85,7 +85,7 @@ impl Kill {
     fn draw(random: &mut Random, mode: Mode) -> Self {
         let kind = random.below(10);
         // Any order of magnitude: the first steps of a recovery, or far into the load.
-        let magnitude = 1 << random.below(11);
+        let magnitude = 1 << random.below(13);
         let number = 1 + random.below(magnitude) as u64;
         match (mode, kind) {
             (Mode::Plain, 0..4) | (_, 0..2) => Self::After(Duration::from_micros(number * 60)),
