@@ -7,7 +7,7 @@ use crate::{
     caller::{CALLERS, Caller, Kind, Wrong},
     child::LOOK_AGAIN,
     desk::Desk,
-    letters, own_key,
+    letters, own_key, parcel,
     world::{DESKS, GRAVE, Way, World},
 };
 
@@ -130,7 +130,15 @@ async fn faults_between(
             expect("to the first desk", written, last(to));
             expect("to the second desk", written, last(and));
         }
+        Kind::Parcel { to } => {
+            let kept = states[to].parcels.get(name);
+            let number = last(to);
+            if number > 0 && kept != Some(&parcel::of(number)) {
+                found.push(format!("parcel {number} of {name} is another"));
+            }
+        }
         Kind::Call { .. }
+        | Kind::Impatient { .. }
         | Kind::Priority { .. }
         | Kind::Cast { .. }
         | Kind::Batch { .. }

@@ -11,8 +11,8 @@ use crate::{
     child::{Known, say},
     letters,
     lie::Lie,
-    own_key,
-    world::{GRAVE, LEFT, LOCKED, RIGHT, Way, World},
+    own_key, parcel,
+    world::{GRAVE, LEFT, LOCKED, RIGHT, VAULT, Way, World},
 };
 
 /// Longer than anybody waits here: a slow machine is no loss.
@@ -75,6 +75,14 @@ pub(crate) enum Kind {
         to: &'static str,
         and: &'static str,
     },
+    /// A call whose caller gives up soon.
+    Impatient {
+        to: &'static str,
+    },
+    /// A cast of many bytes.
+    Parcel {
+        to: &'static str,
+    },
     /// A cast that becomes a dead letter.
     Poison,
 }
@@ -119,6 +127,10 @@ callers! {
     "ask-near" Near Kind::Ask { to: LEFT, and: RIGHT };
     "ask-far" Far Kind::Ask { to: RIGHT, and: LEFT };
     "transaction" Near Kind::Transaction { to: LEFT, and: RIGHT };
+    "impatient-near" Near Kind::Impatient { to: LOCKED };
+    "impatient-far" Far Kind::Impatient { to: LOCKED };
+    "parcel-near" Near Kind::Parcel { to: VAULT };
+    "parcel-far" Far Kind::Parcel { to: VAULT };
     "poison" Far Kind::Poison;
 }
 
@@ -139,16 +151,24 @@ impl From<CastError> for Wrong {
 }
 
 impl Caller {
-    /// Sends and sends; returns when it has sent all, or if something is wrong.
+    /// Sends so many messages; returns when it has, or if something is wrong.
     pub(crate) async fn run(
         &self,
         world: &World,
         known: &Known,
+        messages: u64,
         lie: Option<Lie>,
     ) -> Result<(), Wrong> {
         let mut number = self.begin(world, known, lie).await?;
-        while !(self.kind == Kind::Poison && number >= LETTERS_MAX) {
+        for _ in 0..messages {
+            if self.kind == Kind::Poison && number >= LETTERS_MAX {
+                break;
+            }
             number += 1;
+            if let Kind::Impatient { to } = self.kind {
+                number = self.send_impatiently(world, to, number).await?;
+                continue;
+            }
             if lie == Some(Lie::AcknowledgesEarly) {
                 say(&format!("ack {} {number}", self.name));
             }
@@ -202,6 +222,8 @@ impl Caller {
             Kind::Call { to }
             | Kind::Priority { to }
             | Kind::Cast { to }
+            | Kind::Impatient { to }
+            | Kind::Parcel { to }
             | Kind::CallWithId { to }
             | Kind::CastWithId { to }
             | Kind::Relay { to, .. }
@@ -209,6 +231,24 @@ impl Caller {
             | Kind::Lock { to, .. }
             | Kind::Timer { to, .. }
             | Kind::Ask { to, .. } => self.last(world, to).await,
+        }
+    }
+
+    /// Sends message `number`, and may give up; returns the last message that took effect.
+    async fn send_impatiently(&self, world: &World, to: &str, number: u64) -> Result<u64, Wrong> {
+        let desk = world.desk(self.way, to);
+        let call = desk.step(self.name.to_owned(), number);
+        match call.timeout(Duration::from_millis(number % 8)).await {
+            Err(CallError::Timeout { .. }) => {
+                let number = self.last(world, to).await?;
+                say(&format!("at {} {number}", self.name));
+                Ok(number)
+            }
+            Ok(answer) if answer == number => {
+                say(&format!("ack {} {number}", self.name));
+                Ok(number)
+            }
+            other => Err(Wrong(format!("{} sent {number}: {other:?}", self.name))),
         }
     }
 
@@ -226,7 +266,9 @@ impl Caller {
         let desk = |to| world.desk(self.way, to);
         let name = || self.name.to_owned();
         let answer = match self.kind {
-            Kind::Call { to } => desk(to).step(name(), number).timeout(TIMEOUT).await?,
+            Kind::Call { to } | Kind::Impatient { to } => {
+                desk(to).step(name(), number).timeout(TIMEOUT).await?
+            }
             Kind::Priority { to } => {
                 let call = desk(to).step(name(), number).priority();
                 call.timeout(TIMEOUT).await?
@@ -274,6 +316,11 @@ impl Caller {
             }
             Kind::Transaction { to, and } => {
                 own_key::write(world.tenant(), self.name, number, [desk(to), desk(and)]).await?;
+                number
+            }
+            Kind::Parcel { to } => {
+                let cast = desk(to).keep(name(), number, parcel::of(number));
+                cast.timeout(TIMEOUT).await?;
                 number
             }
             Kind::Poison => {

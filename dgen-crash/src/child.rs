@@ -22,6 +22,7 @@ use std::{
 
 use clap::Args;
 use dgen_backend::{
+    Database,
     env::{BoxFuture, Env, Environment},
     tuple::Subspace,
 };
@@ -53,6 +54,9 @@ const ALL_WINDOWS: Duration = Duration::from_secs(26 * 60 * 60);
 /// Far longer than sweeps and locked work take.
 const PATIENCE: Duration = Duration::from_secs(30);
 
+/// What each caller sends before the store is closed.
+const CLOSING_MESSAGES: u64 = 3;
+
 /// What a child does.
 #[derive(Debug, Clone, Default, Args)]
 pub struct Child {
@@ -65,6 +69,9 @@ pub struct Child {
     /// Stop at this operation of the disk, and wait to be killed.
     #[arg(long)]
     pub(crate) stop_at: Option<u64>,
+    /// Send little, close the store, and stop at this operation of the disk from there on.
+    #[arg(long)]
+    pub(crate) stop_at_close: Option<u64>,
     #[arg(long)]
     pub(crate) seed: u64,
     #[arg(long)]
@@ -160,7 +167,7 @@ impl Child {
         } else {
             Env::system()
         };
-        let db = self.open(&env).await?;
+        let (db, disk) = self.open(&env).await?;
         say("opened");
         let known = read_known()?;
         let world = World::start(Tenant::new(db, Subspace::from("dgen"))).await;
@@ -177,15 +184,18 @@ impl Child {
             return shut_down.map_err(|error| Wrong(format!("servers do not end: {error}")));
         }
         world.desk(Way::Near, GRAVE).wind_up().await?;
-        let (world, known) = (&world, &known);
+        let messages = self.stop_at_close.map_or(u64::MAX, |_| CLOSING_MESSAGES);
         let callers = CALLERS
             .iter()
-            .map(|caller| caller.run(world, known, self.lie));
+            .map(|caller| caller.run(&world, &known, messages, self.lie));
         try_join_all(callers).await?;
+        if let (Some(operations), Some(disk)) = (self.stop_at_close, disk) {
+            close(world, &disk, operations).await?;
+        }
         Ok(())
     }
 
-    async fn open(&self, env: &Env) -> Result<dgen_backend::Database, Wrong> {
+    async fn open(&self, env: &Env) -> Result<(Database, Option<JournaledDisk>), Wrong> {
         let options = Options::default()
             .env(env.clone())
             .cache_size_bytes(1024 * 1024)
@@ -194,18 +204,15 @@ impl Child {
             let journal = self.journal.as_deref().map(Journal::open).transpose();
             let journal =
                 journal.map_err(|error| Wrong(format!("there is no journal: {error}")))?;
-            let opened = options.open_wrapped(&self.folder, |disk| match journal {
-                None => disk,
-                Some(journal) => Arc::new(JournaledDisk::new(
-                    disk,
-                    journal,
-                    self.stop_at,
-                    self.lie,
-                    Random::new(self.seed),
-                )),
+            let mut journaled = None;
+            let opened = options.open_wrapped(&self.folder, |disk| {
+                let Some(journal) = journal else { return disk };
+                let random = Random::new(self.seed);
+                let disk = JournaledDisk::new(disk, journal, self.stop_at, self.lie, random);
+                Arc::new(journaled.insert(disk).clone())
             });
             match opened {
-                Ok(db) => return Ok(db),
+                Ok(db) => return Ok((db, journaled)),
                 Err(OpenError::InUse { pid, .. }) if self.waits => {
                     say(&format!("in-use {}", pid.unwrap_or_default()));
                     env.sleep(LOOK_AGAIN).await;
@@ -214,6 +221,24 @@ impl Child {
             }
         }
     }
+}
+
+/// Closes the store, and stops at the latest when that is done.
+async fn close(world: World, disk: &JournaledDisk, operations: u64) -> Result<(), Wrong> {
+    let env = world.tenant().env().clone();
+    disk.stop_after(operations);
+    let shut_down = dgen_server::shutdown(world.tenant(), PATIENCE).await;
+    shut_down.map_err(|error| Wrong(format!("servers do not end: {error}")))?;
+    drop(world);
+    let closed = async {
+        while disk.is_used() {
+            env.sleep(LOOK_AGAIN).await;
+        }
+    };
+    let closed = env.timeout(PATIENCE, closed).await;
+    closed.map_err(|_| Wrong("nobody has the store, and it is not closed".to_owned()))?;
+    say("stopped");
+    std::future::pending().await
 }
 
 /// Replays what failed, and waits until everything is swept.

@@ -12,6 +12,7 @@ use std::{
 use dgen_macros::dgen_server;
 use dgen_server::{Context, Deferred, Locked, ReplyTo};
 use serde::{Deserialize, Serialize};
+use serde_bytes::ByteBuf;
 
 use crate::{lie::Lie, numbers::Numbers};
 
@@ -31,6 +32,8 @@ pub(crate) struct Desk {
     /// Calls whose answer another desk knows.
     pub(crate) asking: Vec<Asking>,
     pub(crate) balance: i64,
+    /// The last parcel of each caller.
+    pub(crate) parcels: BTreeMap<String, ByteBuf>,
     /// Poison is harmless.
     pub(crate) is_immune: bool,
     pub(crate) survived: Numbers,
@@ -232,6 +235,13 @@ impl Desk {
             Some(place) => cx.reply(self.asking.remove(place).to, &number),
             None => self.out_of_order.push((caller, number)),
         }
+    }
+
+    /// Takes a message, and keeps what is in it.
+    #[cast]
+    pub(crate) fn keep(&mut self, caller: String, number: u64, parcel: ByteBuf) {
+        self.take(caller.clone(), number);
+        self.parcels.insert(caller, parcel);
     }
 
     /// Panics, unless the desk is immune.

@@ -32,6 +32,12 @@ pub struct Harness {
 pub struct Summary {
     /// How many programs were killed, by mode.
     pub kills: BTreeMap<Mode, u64>,
+    /// How many of them had not opened their store yet.
+    pub kills_in_opening: u64,
+    /// How many of them left a store half made.
+    pub kills_in_making: u64,
+    /// How many of them left two log segments, the one about to replace the other.
+    pub kills_in_switch: u64,
     /// How many messages they had acknowledged.
     pub acknowledgements: u64,
     /// How often everything was looked at.
@@ -110,6 +116,9 @@ impl Harness {
         for (mode, count) in report.kills {
             *summary.kills.entry(mode).or_default() += count;
         }
+        summary.kills_in_opening += report.kills_in_opening;
+        summary.kills_in_making += report.kills_in_making;
+        summary.kills_in_switch += report.kills_in_switch;
         summary.acknowledgements += report.acknowledgements;
         summary.audits += report.audits;
         summary.waits += report.waits;
@@ -144,13 +153,16 @@ impl fmt::Display for Summary {
             .iter()
             .map(|(mode, count)| format!("{count} {mode}"))
             .collect();
+        writeln!(f, "killed: {}", kills.join(", "))?;
         writeln!(
             f,
-            "{}; {} messages acknowledged, {} audits, {} programs waited for the store",
-            kills.join(", "),
-            self.acknowledgements,
-            self.audits,
-            self.waits
+            "of those {} while opening, {} while making a store, {} while switching segments",
+            self.kills_in_opening, self.kills_in_making, self.kills_in_switch
+        )?;
+        writeln!(
+            f,
+            "{} messages acknowledged, {} audits, {} programs waited for the store",
+            self.acknowledgements, self.audits, self.waits
         )?;
         write!(
             f,

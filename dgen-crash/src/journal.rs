@@ -69,20 +69,31 @@ impl Journal {
     }
 }
 
-/// Does to `disk` what the journal at `path` says; returns how many operations that were.
-pub(crate) fn replay(path: &Path, disk: &MemoryDisk) -> io::Result<usize> {
+/// Does to `disk` what the journal at `path` says. `cut` says how many bytes of the last operation
+/// came to the disk, if that is a write.
+pub(crate) fn replay(
+    path: &Path,
+    disk: &MemoryDisk,
+    mut cut: impl FnMut(u64, usize) -> usize,
+) -> io::Result<()> {
     let bytes = match fs::read(path) {
         // Killed before it had a disk.
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         bytes => bytes?,
     };
     let mut files = BTreeMap::new();
-    let mut count = 0;
-    for operation in operations(&bytes) {
-        apply(operation?, disk, &mut files)?;
-        count += 1;
+    let mut operations = operations(&bytes).peekable();
+    while let Some(operation) = operations.next() {
+        let mut operation = operation?;
+        if let Operation::Write { offset, data, .. } = &mut operation
+            && operations.peek().is_none()
+        {
+            let len = cut(*offset, data.len());
+            data.truncate(len);
+        }
+        apply(operation, disk, &mut files)?;
     }
-    Ok(count)
+    Ok(())
 }
 
 /// All that are whole: the kill may have cut the last one.

@@ -63,6 +63,17 @@ impl JournaledDisk {
         }
     }
 
+    /// Does so after `operations` more.
+    pub(crate) fn stop_after(&self, operations: u64) {
+        let mut state = self.lock();
+        state.last = Some(state.operations + operations);
+    }
+
+    /// Whether a store still uses it.
+    pub(crate) fn is_used(&self) -> bool {
+        Arc::strong_count(&self.state) > 1
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().expect("no code panics holding this lock")
     }

@@ -27,6 +27,7 @@ mod lie;
 mod machine;
 mod numbers;
 mod own_key;
+mod parcel;
 mod plan;
 mod running;
 mod series;

@@ -17,6 +17,9 @@ use crate::journal;
 /// Not the disk's: it is locked beside it.
 const LOCK_NAME: &str = "LOCK";
 
+/// What the system's cache takes of a write at once.
+const PAGE_BYTES: usize = 4096;
+
 #[derive(Debug)]
 pub(crate) struct Machine {
     directory: PathBuf,
@@ -32,10 +35,37 @@ impl Machine {
         }
     }
 
-    /// A program was killed that kept a journal; the cache is as the journal says.
-    pub(crate) fn follow(&mut self, journal: &Path) -> io::Result<()> {
-        journal::replay(journal, &self.disk)?;
-        self.write()
+    /// A program was killed that kept a journal; the cache is as the journal says. If the program
+    /// `is_inside` of its last operation, a write, that came to the cache up to the end of some page.
+    pub(crate) fn follow(
+        &mut self,
+        journal: &Path,
+        is_inside: bool,
+        random: &mut Random,
+    ) -> io::Result<()> {
+        journal::replay(journal, &self.disk, |offset, len| {
+            if !is_inside {
+                return len;
+            }
+            let first = PAGE_BYTES - offset as usize % PAGE_BYTES;
+            let pages = len.saturating_sub(first).div_ceil(PAGE_BYTES);
+            match random.below(pages + 2) {
+                0 => 0,
+                page => len.min(first + (page - 1) * PAGE_BYTES),
+            }
+        })?;
+        self.write(&self.directory)
+    }
+
+    /// Whether a log segment is being replaced by the next.
+    pub(crate) fn is_switching(&self) -> bool {
+        let names = self.disk.list().unwrap_or_default();
+        names.iter().filter(|name| name.starts_with("log-")).count() > 1
+    }
+
+    /// Whether a store is being made.
+    pub(crate) fn is_making(&self) -> bool {
+        self.disk.bytes("data").is_none()
     }
 
     /// A program was killed that kept no journal: all that it wrote is taken for durable.
@@ -55,27 +85,27 @@ impl Machine {
     /// Power is lost, and everything that was not flushed.
     pub(crate) fn forget(&mut self) -> io::Result<()> {
         self.disk = self.disk.crash_image(|| 0);
-        self.write()
+        self.write(&self.directory)
     }
 
     /// Power is lost; of what was not flushed, some is there, some is not, some in part.
     pub(crate) fn tear(&mut self, random: &mut Random) -> io::Result<()> {
         self.disk = self.disk.crash_image(|| random.next_u64());
-        self.write()
+        self.write(&self.directory)
     }
 
-    /// Makes the directory hold what the disk does.
-    fn write(&self) -> io::Result<()> {
-        if !self.directory.exists() {
+    /// Makes `directory` hold what the disk does.
+    pub(crate) fn write(&self, directory: &Path) -> io::Result<()> {
+        if !directory.exists() {
             // Killed before there was anything.
             return Ok(());
         }
-        for name in names(&self.directory)? {
-            fs::remove_file(self.directory.join(name))?;
+        for name in names(directory)? {
+            fs::remove_file(directory.join(name))?;
         }
         for name in self.disk.list()? {
             let bytes = self.disk.bytes(&name).unwrap_or_default();
-            fs::write(self.directory.join(name), bytes)?;
+            fs::write(directory.join(name), bytes)?;
         }
         Ok(())
     }

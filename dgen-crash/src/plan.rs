@@ -42,6 +42,8 @@ pub(crate) enum Kill {
     Acknowledged(u64),
     /// At this operation of its disk.
     Operation(u64),
+    /// At this operation of its disk, counted from when it begins to close its store.
+    Closing(u64),
 }
 
 impl fmt::Display for Kill {
@@ -50,6 +52,7 @@ impl fmt::Display for Kill {
             Self::After(time) => write!(f, "{time:?} after its start"),
             Self::Acknowledged(count) => write!(f, "after {count} acknowledgements"),
             Self::Operation(number) => write!(f, "at operation {number} of its disk"),
+            Self::Closing(number) => write!(f, "at operation {number} of its close"),
         }
     }
 }
@@ -90,6 +93,7 @@ impl Kill {
         match (mode, kind) {
             (Mode::Plain, 0..4) | (_, 0..2) => Self::After(Duration::from_micros(number * 60)),
             (Mode::Plain, _) | (_, 2..4) => Self::Acknowledged(number),
+            (_, 4) => Self::Closing(1 + random.below(24) as u64),
             _ => Self::Operation(number),
         }
     }

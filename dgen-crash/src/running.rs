@@ -146,6 +146,9 @@ fn arguments(child: &Child) -> Vec<std::ffi::OsString> {
     if let Some(operation) = child.stop_at {
         push("--stop-at", &operation.to_string());
     }
+    if let Some(operation) = child.stop_at_close {
+        push("--stop-at-close", &operation.to_string());
+    }
     if let Some(lie) = child.lie.and_then(|lie| lie.to_possible_value()) {
         push("--lie", &lie.get_name());
     }

@@ -29,6 +29,12 @@ const FAILURE_CHARS_MAX: usize = 2_000;
 pub(crate) struct Report {
     /// How many were killed, by mode.
     pub(crate) kills: BTreeMap<Mode, u64>,
+    /// How many of them had not opened the store yet.
+    pub(crate) kills_in_opening: u64,
+    /// How many of them left a store half made.
+    pub(crate) kills_in_making: u64,
+    /// How many of them left two log segments.
+    pub(crate) kills_in_switch: u64,
     pub(crate) acknowledgements: u64,
     pub(crate) audits: u64,
     pub(crate) waits: u64,
@@ -103,7 +109,7 @@ impl<'a> Series<'a> {
                 Err(Bad::Io(error)) => return Err(error),
                 Err(Bad::What(what)) => {
                     let life = format!("{}, killed {}", life.mode, life.kill);
-                    return Ok(self.failed(round, life, what));
+                    return self.failed(round, life, what);
                 }
             }
             *self.report.kills.entry(life.mode).or_default() += 1;
@@ -118,7 +124,7 @@ impl<'a> Series<'a> {
                     } else {
                         "not killed"
                     };
-                    return Ok(self.failed(rounds, life.to_owned(), what));
+                    return self.failed(rounds, life.to_owned(), what);
                 }
             }
         }
@@ -126,14 +132,20 @@ impl<'a> Series<'a> {
         Ok(self.report)
     }
 
-    fn failed(mut self, round: u64, life: String, mut what: String) -> Report {
+    /// Keeps the disk as the program found it, if it is known, beside the disk as it left it.
+    fn failed(mut self, round: u64, life: String, mut what: String) -> io::Result<Report> {
+        if !self.is_unread {
+            let found = self.folder.join("found");
+            fs::create_dir(&found)?;
+            self.machine.write(&found)?;
+        }
         if let Some((end, _)) = what.char_indices().nth(FAILURE_CHARS_MAX) {
             what.truncate(end);
             what.push_str(" ..");
         }
         self.report.acknowledgements = self.history.acknowledgements();
         self.report.failure = Some(Failure { round, life, what });
-        self.report
+        Ok(self.report)
     }
 
     /// One program, from its start to its death and what the machine makes of it. Returns its
@@ -147,7 +159,7 @@ impl<'a> Series<'a> {
     ) -> Result<Option<(Life, Running)>, Bad> {
         running.tell(self.history.known());
         let mut successor = None;
-        let mut acknowledged = 0;
+        let mut is_open = false;
         let before = self.history.acknowledgements();
         loop {
             let age = match life.kill {
@@ -164,7 +176,7 @@ impl<'a> Series<'a> {
                 Event::Late => return Err(format!("it hangs; {}", running.stderr()).into()),
             };
             let is_stopped = self.take(&line)?;
-            acknowledged += self.history.acknowledgements() - before - acknowledged;
+            let acknowledged = self.history.acknowledgements() - before;
             if running.is_killed() {
                 continue;
             }
@@ -175,9 +187,10 @@ impl<'a> Series<'a> {
             if line == "opened" && wants_successor {
                 successor = Some(self.start_waiting(round + 1, running.id())?);
             }
+            is_open |= line == "opened";
             let is_due = match life.kill {
                 Kill::Acknowledged(count) => acknowledged >= count,
-                Kill::After(_) | Kill::Operation(_) => is_stopped,
+                Kill::After(_) | Kill::Operation(_) | Kill::Closing(_) => is_stopped,
             };
             if is_due {
                 running.kill()?;
@@ -188,19 +201,22 @@ impl<'a> Series<'a> {
             let stderr = running.stderr();
             return Err(format!("it ended by itself with {status}; {stderr}").into());
         }
-        self.power(round, life, successor.is_some())?;
+        self.report.kills_in_opening += u64::from(!is_open);
+        self.power(round, life)?;
         Ok(successor)
     }
 
     /// What the machine does to the disk when a program of it was killed.
-    fn power(&mut self, round: u64, life: &Life, has_successor: bool) -> io::Result<()> {
+    fn power(&mut self, round: u64, life: &Life) -> io::Result<()> {
         if life.mode == Mode::Plain {
             self.is_unread = true;
             return Ok(());
         }
-        debug_assert!(!has_successor, "only what keeps no journal is overlapped");
         let journal = self.journal(round);
-        self.machine.follow(&journal)?;
+        let is_inside = matches!(life.kill, Kill::Operation(_));
+        self.machine.follow(&journal, is_inside, &mut self.random)?;
+        self.report.kills_in_making += u64::from(self.machine.is_making());
+        self.report.kills_in_switch += u64::from(self.machine.is_switching());
         // Kept where something fails, and large.
         fs::remove_file(&journal).or_else(|error| match error.kind() {
             io::ErrorKind::NotFound => Ok(()),
@@ -300,6 +316,10 @@ impl<'a> Series<'a> {
             journal: has_journal.then(|| self.journal(round)),
             stop_at: match life.kill {
                 Kill::Operation(operation) => Some(operation),
+                _ => None,
+            },
+            stop_at_close: match life.kill {
+                Kill::Closing(operation) => Some(operation),
                 _ => None,
             },
             seed: life.seed,

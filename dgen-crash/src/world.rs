@@ -12,10 +12,12 @@ pub(crate) const LEFT: &str = "left";
 pub(crate) const RIGHT: &str = "right";
 /// Whose messages lock it.
 pub(crate) const LOCKED: &str = "locked";
+/// That keeps large things.
+pub(crate) const VAULT: &str = "vault";
 /// Whose messages fail. It ticks, too.
 pub(crate) const GRAVE: &str = "grave";
 
-pub(crate) const DESKS: [&str; 4] = [LEFT, RIGHT, LOCKED, GRAVE];
+pub(crate) const DESKS: [&str; 5] = [LEFT, RIGHT, LOCKED, VAULT, GRAVE];
 
 /// The shortest lease, so that nobody waits long for the lock of one that was killed.
 const LEASE: Duration = Duration::from_millis(30);
