@@ -88,11 +88,11 @@ impl Kill {
     fn draw(random: &mut Random, mode: Mode) -> Self {
         let kind = random.below(10);
         // Any order of magnitude: the first steps of a recovery, or far into the load.
-        let magnitude = 1 << random.below(13);
+        let magnitude = 4 << random.below(10);
         let number = 1 + random.below(magnitude) as u64;
         match (mode, kind) {
             (Mode::Plain, 0..4) | (_, 0..2) => Self::After(Duration::from_micros(number * 60)),
-            (Mode::Plain, _) | (_, 2..4) => Self::Acknowledged(number),
+            (Mode::Plain, _) | (_, 2..4) => Self::Acknowledged(number.div_ceil(3)),
             (_, 4) => Self::Closing(1 + random.below(24) as u64),
             _ => Self::Operation(number),
         }
