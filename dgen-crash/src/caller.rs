@@ -75,7 +75,7 @@ pub(crate) enum Kind {
         to: &'static str,
         and: &'static str,
     },
-    /// A call whose caller gives up soon.
+    /// A call that counts, with an id, whose caller gives up soon and calls again.
     Impatient {
         to: &'static str,
     },
@@ -165,10 +165,6 @@ impl Caller {
                 break;
             }
             number += 1;
-            if let Kind::Impatient { to } = self.kind {
-                number = self.send_impatiently(world, to, number).await?;
-                continue;
-            }
             if lie == Some(Lie::AcknowledgesEarly) {
                 say(&format!("ack {} {number}", self.name));
             }
@@ -182,7 +178,9 @@ impl Caller {
 
     /// The last of its messages that the store has.
     async fn begin(&self, world: &World, known: &Known, lie: Option<Lie>) -> Result<u64, Wrong> {
-        if let Kind::CallWithId { to } | Kind::CastWithId { to } = self.kind {
+        if let Kind::CallWithId { to } | Kind::CastWithId { to } | Kind::Impatient { to } =
+            self.kind
+        {
             // It does not ask: it sends again what it does not know of.
             let number = known.of(self.name) + 1;
             let id = match lie {
@@ -234,24 +232,6 @@ impl Caller {
         }
     }
 
-    /// Sends message `number`, and may give up; returns the last message that took effect.
-    async fn send_impatiently(&self, world: &World, to: &str, number: u64) -> Result<u64, Wrong> {
-        let desk = world.desk(self.way, to);
-        let call = desk.step(self.name.to_owned(), number);
-        match call.timeout(Duration::from_millis(number % 8)).await {
-            Err(CallError::Timeout { .. }) => {
-                let number = self.last(world, to).await?;
-                say(&format!("at {} {number}", self.name));
-                Ok(number)
-            }
-            Ok(answer) if answer == number => {
-                say(&format!("ack {} {number}", self.name));
-                Ok(number)
-            }
-            other => Err(Wrong(format!("{} sent {number}: {other:?}", self.name))),
-        }
-    }
-
     /// The last of its messages that took effect; waits behind those that have not yet.
     async fn last(&self, world: &World, to: &str) -> Result<u64, Wrong> {
         let desk = world.desk(self.way, to);
@@ -266,8 +246,15 @@ impl Caller {
         let desk = |to| world.desk(self.way, to);
         let name = || self.name.to_owned();
         let answer = match self.kind {
-            Kind::Call { to } | Kind::Impatient { to } => {
-                desk(to).step(name(), number).timeout(TIMEOUT).await?
+            Kind::Call { to } => desk(to).step(name(), number).timeout(TIMEOUT).await?,
+            Kind::Impatient { to } => {
+                let soon = Duration::from_millis(number % 8);
+                match desk(to).count(name()).id(id).timeout(soon).await {
+                    Err(CallError::Timeout { .. }) => {
+                        desk(to).count(name()).id(id).timeout(TIMEOUT).await?
+                    }
+                    answer => answer?,
+                }
             }
             Kind::Priority { to } => {
                 let call = desk(to).step(name(), number).priority();

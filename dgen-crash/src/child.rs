@@ -36,7 +36,7 @@ use crate::{
     caller::{CALLERS, Wrong},
     desk,
     journal::Journal,
-    journaled_disk::JournaledDisk,
+    journaled_disk::{JournaledDisk, Stop},
     leftovers, letters,
     lie::Lie,
     world::{GRAVE, Way, World},
@@ -69,6 +69,9 @@ pub struct Child {
     /// Stop at this operation of the disk, and wait to be killed.
     #[arg(long)]
     pub(crate) stop_at: Option<u64>,
+    /// The same, of those that are none of the log's.
+    #[arg(long)]
+    pub(crate) stop_at_data: Option<u64>,
     /// Send little, close the store, and stop at this operation of the disk from there on.
     #[arg(long)]
     pub(crate) stop_at_close: Option<u64>,
@@ -208,7 +211,11 @@ impl Child {
             let opened = options.open_wrapped(&self.folder, |disk| {
                 let Some(journal) = journal else { return disk };
                 let random = Random::new(self.seed);
-                let disk = JournaledDisk::new(disk, journal, self.stop_at, self.lie, random);
+                let stop = Stop {
+                    operation: self.stop_at,
+                    data_operation: self.stop_at_data,
+                };
+                let disk = JournaledDisk::new(disk, journal, stop, self.lie, random);
                 Arc::new(journaled.insert(disk).clone())
             });
             match opened {

@@ -6,14 +6,16 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use dgen_testkit::Random;
+
 use crate::{
     lie::Lie,
     plan::Mode,
     series::{Failure, Series},
 };
 
-/// So many programs are killed on one store.
-const ROUNDS_A_STORE: u64 = 8;
+/// At most so many programs are killed on one store.
+const ROUNDS_MAX: usize = 12;
 
 /// After so many failures nothing new is learnt.
 const FAILURES_MAX: usize = 5;
@@ -96,7 +98,7 @@ impl Harness {
         let mut left = rounds;
         let mut seed = seed;
         while left > 0 && summary.failures.len() < FAILURES_MAX {
-            let count = left.min(ROUNDS_A_STORE);
+            let count = left.min(rounds_of_store(seed));
             self.run_store(seed, count, &mut summary, &mut tell)?;
             left -= count;
             seed = seed.wrapping_add(1);
@@ -136,6 +138,11 @@ impl Harness {
         }
         Ok(())
     }
+}
+
+/// So many programs are killed on the store of this seed.
+fn rounds_of_store(seed: u64) -> u64 {
+    1 + Random::new(seed).below(ROUNDS_MAX) as u64
 }
 
 impl Summary {

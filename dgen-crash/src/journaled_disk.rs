@@ -5,6 +5,7 @@
 //! files. It can stop at an operation, for a kill at this very place.
 
 use std::{
+    collections::BTreeSet,
     io,
     path::PathBuf,
     sync::{Arc, Mutex, MutexGuard},
@@ -22,6 +23,15 @@ use crate::{
 /// So few writes are lost by [`Lie::DropsWrites`].
 const DROPPED_SHARE: f64 = 0.02;
 
+/// Where a disk stops.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Stop {
+    /// After so many operations.
+    pub(crate) operation: Option<u64>,
+    /// After so many that are none of the log's.
+    pub(crate) data_operation: Option<u64>,
+}
+
 #[derive(Debug, Clone)]
 pub(crate) struct JournaledDisk {
     inner: Arc<dyn Disk>,
@@ -32,28 +42,32 @@ pub(crate) struct JournaledDisk {
 struct State {
     journal: Journal,
     files: u64,
+    /// Those that are the log's.
+    log_files: BTreeSet<u64>,
     operations: u64,
-    /// The operation after which nothing more happens.
-    last: Option<u64>,
+    data_operations: u64,
+    stop: Stop,
     lie: Option<Lie>,
     random: Random,
 }
 
 impl JournaledDisk {
-    /// Keeps a journal of what is done to `inner`. After `last` operations it says so on standard
+    /// Keeps a journal of what is done to `inner`. Where it is to `stop` it says so on standard
     /// output, and does nothing more.
     pub(crate) fn new(
         inner: Arc<dyn Disk>,
         journal: Journal,
-        last: Option<u64>,
+        stop: Stop,
         lie: Option<Lie>,
         random: Random,
     ) -> Self {
         let state = State {
             journal,
             files: 0,
+            log_files: BTreeSet::new(),
             operations: 0,
-            last,
+            data_operations: 0,
+            stop,
             lie,
             random,
         };
@@ -66,7 +80,10 @@ impl JournaledDisk {
     /// Does so after `operations` more.
     pub(crate) fn stop_after(&self, operations: u64) {
         let mut state = self.lock();
-        state.last = Some(state.operations + operations);
+        state.stop = Stop {
+            operation: Some(state.operations + operations),
+            data_operation: None,
+        };
     }
 
     /// Whether a store still uses it.
@@ -86,7 +103,14 @@ impl State {
             self.journal.push(operation)?;
         }
         self.operations += 1;
-        if self.last.is_some_and(|last| self.operations >= last) {
+        self.data_operations += u64::from(!self.is_of_log(operation));
+        let Stop {
+            operation,
+            data_operation,
+        } = self.stop;
+        if operation.is_some_and(|last| self.operations >= last)
+            || data_operation.is_some_and(|last| self.data_operations >= last)
+        {
             crate::child::say("stopped");
             // With the lock held: nobody writes any more. The parent kills.
             loop {
@@ -94,6 +118,19 @@ impl State {
             }
         }
         Ok(())
+    }
+
+    fn is_of_log(&mut self, operation: &Operation) -> bool {
+        match operation {
+            Operation::Open { file, name } if name.starts_with("log-") => {
+                self.log_files.insert(*file);
+                false
+            }
+            Operation::Write { file, .. } | Operation::Sync { file } => {
+                self.log_files.contains(file)
+            }
+            _ => false,
+        }
     }
 
     /// Whether the disk only says that it has done it.

@@ -42,6 +42,10 @@ pub(crate) enum Kill {
     Acknowledged(u64),
     /// At this operation of its disk.
     Operation(u64),
+    /// At this operation of its disk that is none of the log's.
+    DataOperation(u64),
+    /// Once so many callers have said what they found.
+    Seen(u64),
     /// At this operation of its disk, counted from when it begins to close its store.
     Closing(u64),
 }
@@ -52,6 +56,8 @@ impl fmt::Display for Kill {
             Self::After(time) => write!(f, "{time:?} after its start"),
             Self::Acknowledged(count) => write!(f, "after {count} acknowledgements"),
             Self::Operation(number) => write!(f, "at operation {number} of its disk"),
+            Self::DataOperation(number) => write!(f, "at operation {number} of its data"),
+            Self::Seen(count) => write!(f, "once {count} callers saw what was left"),
             Self::Closing(number) => write!(f, "at operation {number} of its close"),
         }
     }
@@ -72,13 +78,15 @@ pub(crate) struct Life {
 impl Life {
     pub(crate) fn draw(random: &mut Random, modes: &[Mode]) -> Self {
         let mode = modes[random.below(modes.len())];
+        let kill = Kill::draw(random, mode);
         Self {
             seed: random.next_u64(),
             mode,
-            kill: Kill::draw(random, mode),
+            kill,
             // So small that segments are full, and checkpoints made, all the time.
             segment_size_bytes: 16 * 1024 << random.below(4),
-            audits: random.chance(0.3),
+            // What has been seen, and nothing done about it yet, must not vanish either.
+            audits: !matches!(kill, Kill::Seen(_)) && random.chance(0.3),
             is_overlapped: random.chance(0.3),
         }
     }
@@ -86,14 +94,16 @@ impl Life {
 
 impl Kill {
     fn draw(random: &mut Random, mode: Mode) -> Self {
-        let kind = random.below(10);
+        let kind = random.below(20);
         // Any order of magnitude: the first steps of a recovery, or far into the load.
         let magnitude = 4 << random.below(10);
         let number = 1 + random.below(magnitude) as u64;
         match (mode, kind) {
-            (Mode::Plain, 0..4) | (_, 0..2) => Self::After(Duration::from_micros(number * 60)),
+            (Mode::Plain, 0..8) | (_, 0..2) => Self::After(Duration::from_micros(number * 60)),
             (Mode::Plain, _) | (_, 2..4) => Self::Acknowledged(number.div_ceil(3)),
-            (_, 4) => Self::Closing(1 + random.below(24) as u64),
+            (_, 4..6) => Self::Seen(1 + random.below(12) as u64),
+            (_, 6..9) => Self::Closing(1 + random.below(24) as u64),
+            (_, 9..14) => Self::DataOperation(number.div_ceil(4)),
             _ => Self::Operation(number),
         }
     }

@@ -146,6 +146,9 @@ fn arguments(child: &Child) -> Vec<std::ffi::OsString> {
     if let Some(operation) = child.stop_at {
         push("--stop-at", &operation.to_string());
     }
+    if let Some(operation) = child.stop_at_data {
+        push("--stop-at-data", &operation.to_string());
+    }
     if let Some(operation) = child.stop_at_close {
         push("--stop-at-close", &operation.to_string());
     }

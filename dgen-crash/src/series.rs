@@ -160,6 +160,7 @@ impl<'a> Series<'a> {
         running.tell(self.history.known());
         let mut successor = None;
         let mut is_open = false;
+        let mut seen = 0;
         let before = self.history.acknowledgements();
         loop {
             let age = match life.kill {
@@ -188,9 +189,13 @@ impl<'a> Series<'a> {
                 successor = Some(self.start_waiting(round + 1, running.id())?);
             }
             is_open |= line == "opened";
+            seen += u64::from(line.starts_with("at "));
             let is_due = match life.kill {
                 Kill::Acknowledged(count) => acknowledged >= count,
-                Kill::After(_) | Kill::Operation(_) | Kill::Closing(_) => is_stopped,
+                Kill::Seen(count) => seen >= count,
+                Kill::After(_) | Kill::Operation(_) | Kill::DataOperation(_) | Kill::Closing(_) => {
+                    is_stopped
+                }
             };
             if is_due {
                 running.kill()?;
@@ -213,7 +218,7 @@ impl<'a> Series<'a> {
             return Ok(());
         }
         let journal = self.journal(round);
-        let is_inside = matches!(life.kill, Kill::Operation(_));
+        let is_inside = matches!(life.kill, Kill::Operation(_) | Kill::DataOperation(_));
         self.machine.follow(&journal, is_inside, &mut self.random)?;
         self.report.kills_in_making += u64::from(self.machine.is_making());
         self.report.kills_in_switch += u64::from(self.machine.is_switching());
@@ -311,17 +316,18 @@ impl<'a> Series<'a> {
 
     fn child(&self, life: &Life, round: u64) -> Child {
         let has_journal = life.mode != Mode::Plain;
+        let (stop_at, stop_at_data, stop_at_close) = match life.kill {
+            Kill::Operation(operation) => (Some(operation), None, None),
+            Kill::DataOperation(operation) => (None, Some(operation), None),
+            Kill::Closing(operation) => (None, None, Some(operation)),
+            Kill::After(_) | Kill::Acknowledged(_) | Kill::Seen(_) => (None, None, None),
+        };
         Child {
             folder: self.folder.join("store"),
             journal: has_journal.then(|| self.journal(round)),
-            stop_at: match life.kill {
-                Kill::Operation(operation) => Some(operation),
-                _ => None,
-            },
-            stop_at_close: match life.kill {
-                Kill::Closing(operation) => Some(operation),
-                _ => None,
-            },
+            stop_at,
+            stop_at_data,
+            stop_at_close,
             seed: life.seed,
             segment_size_bytes: life.segment_size_bytes,
             audits: life.audits,
