@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// Far longer than anything that waits takes.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A timer that is due later than this is no timer of ours, but a sweep.
 const SOON: Duration = Duration::from_secs(60);

@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// Longer than anybody waits here: a slow machine is no loss.
-const TIMEOUT: Duration = Duration::from_secs(60);
+pub(crate) const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Casts of a batch.
 const BATCH: u64 = 3;
@@ -288,7 +288,7 @@ impl Caller {
                 let first = last + 1 - BATCH;
                 let batch = (first..=last)
                     .fold(desk(to).batch(), |batch, number| batch.note(name(), number));
-                batch.await?;
+                batch.cast().timeout(TIMEOUT).await?;
                 number
             }
             Kind::Relay { to, and } => {

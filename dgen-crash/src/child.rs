@@ -4,7 +4,7 @@
 //! | it says | when |
 //! |---|---|
 //! | `in-use <pid>` | another process has the store open; it tries again |
-//! | `opened` | the store is open |
+//! | `opened <version>` | the store is open, and has so many commits |
 //! | `at <caller> <n>`, `ack <caller> <n>` | see [`caller`](crate::caller) |
 //! | `stopped` | its disk has done the operation after which it should be killed |
 //! | `audited` | all servers were looked at, and nothing was wrong |
@@ -33,7 +33,7 @@ use futures_util::future::try_join_all;
 
 use crate::{
     audit,
-    caller::{CALLERS, Wrong},
+    caller::{CALLERS, TIMEOUT, Wrong},
     desk,
     journal::Journal,
     journaled_disk::{JournaledDisk, Stop},
@@ -171,7 +171,8 @@ impl Child {
             Env::system()
         };
         let (db, disk) = self.open(&env).await?;
-        say("opened");
+        let version = version(&db).await?;
+        say(&format!("opened {version}"));
         let known = read_known()?;
         let world = World::start(Tenant::new(db, Subspace::from("dgen"))).await;
         let world = world.map_err(Wrong)?;
@@ -186,7 +187,11 @@ impl Child {
             let shut_down = dgen_server::shutdown(world.tenant(), PATIENCE).await;
             return shut_down.map_err(|error| Wrong(format!("servers do not end: {error}")));
         }
-        world.desk(Way::Near, GRAVE).wind_up().await?;
+        world
+            .desk(Way::Near, GRAVE)
+            .wind_up()
+            .timeout(TIMEOUT)
+            .await?;
         let messages = self.stop_at_close.map_or(u64::MAX, |_| CLOSING_MESSAGES);
         let callers = CALLERS
             .iter()
@@ -251,8 +256,8 @@ async fn close(world: World, disk: &JournaledDisk, operations: u64) -> Result<()
 /// Replays what failed, and waits until everything is swept.
 async fn take_up_what_is_left(world: &World) -> Result<(), Wrong> {
     let grave = world.desk(Way::Near, GRAVE);
-    grave.run_down().await?;
-    grave.cure().await?;
+    grave.run_down().timeout(TIMEOUT).await?;
+    grave.cure().timeout(TIMEOUT).await?;
     letters::replay(grave).await?;
     let tenant = world.tenant();
     let swept = async {
@@ -266,6 +271,14 @@ async fn take_up_what_is_left(world: &World) -> Result<(), Wrong> {
     }
     let left = leftovers::leftovers(tenant).await?;
     Err(Wrong(format!("left behind: {}", left.join(", "))))
+}
+
+/// How many commits a store has: read, and nothing written.
+async fn version(db: &Database) -> Result<u64, Wrong> {
+    let version = db
+        .transact(|tx| async move { tx.read_version().await })
+        .await;
+    version.map_err(|error: dgen_server::Error| Wrong(format!("a read failed: {error}")))
 }
 
 /// The line that the parent gives.

@@ -7,6 +7,8 @@ use crate::child::Known;
 pub(crate) struct History {
     known: Known,
     acknowledgements: u64,
+    /// How many commits the store had when it was last opened.
+    version: u64,
 }
 
 impl History {
@@ -17,6 +19,21 @@ impl History {
     /// How many messages were acknowledged.
     pub(crate) fn acknowledgements(&self) -> u64 {
         self.acknowledgements
+    }
+
+    /// The store was opened, and has `version` commits.
+    ///
+    /// # Errors
+    /// If it had more.
+    pub(crate) fn open(&mut self, version: u64) -> Result<(), String> {
+        if version < self.version {
+            return Err(format!(
+                "{} commits were seen, {version} are stored: lost",
+                self.version
+            ));
+        }
+        self.version = version;
+        Ok(())
     }
 
     /// The store has `number` messages of `caller`, as a child sees it.
@@ -71,6 +88,9 @@ mod tests {
         // Once it was seen it does not vanish.
         history.at("a", 2).unwrap_err();
         history.at("b", 0).unwrap();
+        history.open(5).unwrap();
+        history.open(5).unwrap();
+        history.open(4).unwrap_err();
         assert_eq!(history.acknowledgements(), 2);
     }
 }

@@ -3,7 +3,7 @@
 use dgen_server::{DeadLetter, Failure, HeldBy};
 
 use crate::{
-    caller::Wrong,
+    caller::{TIMEOUT, Wrong},
     child::LOOK_AGAIN,
     desk::DeskHandle,
     world::{GRAVE, Way, World},
@@ -47,7 +47,7 @@ pub(crate) async fn replay(desk: &DeskHandle) -> Result<(), Wrong> {
     }
     let count = letters.len() as u64;
     // Behind all that was replayed.
-    let survived = desk.read().await?.survived;
+    let survived = desk.read().timeout(TIMEOUT).await?.survived;
     if survived.count() != count || survived.max() != count || !survived.twice().is_empty() {
         return Err(Wrong(format!(
             "{count} letters were replayed, of which came {survived:?}"

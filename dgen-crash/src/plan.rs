@@ -44,6 +44,8 @@ pub(crate) enum Kill {
     Operation(u64),
     /// At this operation of its disk that is none of the log's.
     DataOperation(u64),
+    /// Once it has opened its store, before it writes anything.
+    Opened,
     /// Once so many callers have said what they found.
     Seen(u64),
     /// At this operation of its disk, counted from when it begins to close its store.
@@ -57,6 +59,7 @@ impl fmt::Display for Kill {
             Self::Acknowledged(count) => write!(f, "after {count} acknowledgements"),
             Self::Operation(number) => write!(f, "at operation {number} of its disk"),
             Self::DataOperation(number) => write!(f, "at operation {number} of its data"),
+            Self::Opened => f.write_str("once its store was open"),
             Self::Seen(count) => write!(f, "once {count} callers saw what was left"),
             Self::Closing(number) => write!(f, "at operation {number} of its close"),
         }
@@ -90,6 +93,24 @@ impl Life {
             is_overlapped: random.chance(0.3),
         }
     }
+
+    /// The same, or often a death soon after the start, if `last` has left something in the cache: what
+    /// the one shows of what the other wrote must be durable.
+    pub(crate) fn after(self, last: &Self, random: &mut Random) -> Self {
+        let is_cached = last.mode == Mode::Cached && self.mode != Mode::Plain;
+        if !is_cached || random.chance(0.4) {
+            return self;
+        }
+        let kill = match random.below(2) {
+            0 => Kill::Opened,
+            _ => Kill::Operation(1 + random.below(16) as u64),
+        };
+        Self {
+            kill,
+            audits: false,
+            ..self
+        }
+    }
 }
 
 impl Kill {
@@ -102,6 +123,8 @@ impl Kill {
             (Mode::Plain, 0..8) | (_, 0..2) => Self::After(Duration::from_micros(number * 60)),
             (Mode::Plain, _) | (_, 2..4) => Self::Acknowledged(number.div_ceil(3)),
             (_, 4..6) => Self::Seen(1 + random.below(12) as u64),
+            // Most of them behind the opening, where one of three writes a record of the log.
+            (Mode::Cached, 9..) => Self::Operation(24 + number),
             (_, 6..9) => Self::Closing(1 + random.below(24) as u64),
             (_, 9..14) => Self::DataOperation(number.div_ceil(4)),
             _ => Self::Operation(number),

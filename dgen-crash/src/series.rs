@@ -53,6 +53,7 @@ pub(crate) struct Series<'a> {
     harness: &'a Harness,
     folder: &'a Path,
     random: Random,
+    last: Option<Life>,
     machine: Machine,
     /// Whether the directory has changed without a journal.
     is_unread: bool,
@@ -85,6 +86,7 @@ impl<'a> Series<'a> {
             harness,
             folder,
             random: Random::new(seed),
+            last: None,
             machine: Machine::new(&folder.join("store")),
             is_unread: false,
             history: History::default(),
@@ -99,13 +101,16 @@ impl<'a> Series<'a> {
             let (life, running) = match next.take() {
                 Some(started) => started,
                 None => {
-                    let life = Life::draw(&mut self.random, self.harness.modes());
+                    let life = self.draw();
                     let running = self.start(&self.child(&life, round), round)?;
                     (life, running)
                 }
             };
             match self.live(round, rounds, &life, running) {
-                Ok(successor) => next = successor,
+                Ok(successor) => {
+                    next = successor;
+                    self.last = Some(life.clone());
+                }
                 Err(Bad::Io(error)) => return Err(error),
                 Err(Bad::What(what)) => {
                     let life = format!("{}, killed {}", life.mode, life.kill);
@@ -130,6 +135,14 @@ impl<'a> Series<'a> {
         }
         self.report.acknowledgements = self.history.acknowledgements();
         Ok(self.report)
+    }
+
+    fn draw(&mut self) -> Life {
+        let life = Life::draw(&mut self.random, self.harness.modes());
+        match &self.last {
+            Some(last) => life.after(last, &mut self.random),
+            None => life,
+        }
     }
 
     /// Keeps the disk as the program found it, if it is known, beside the disk as it left it.
@@ -157,7 +170,10 @@ impl<'a> Series<'a> {
         life: &Life,
         mut running: Running,
     ) -> Result<Option<(Life, Running)>, Bad> {
-        running.tell(self.history.known());
+        // Until it is told what its callers know, it opens the store and does nothing more.
+        if life.kill != Kill::Opened {
+            running.tell(self.history.known());
+        }
         let mut successor = None;
         let mut is_open = false;
         let mut seen = 0;
@@ -185,13 +201,15 @@ impl<'a> Series<'a> {
                 && life.mode == Mode::Plain
                 && successor.is_none()
                 && round + 1 < rounds;
-            if line == "opened" && wants_successor {
+            let opens = line.starts_with("opened ");
+            if opens && wants_successor {
                 successor = Some(self.start_waiting(round + 1, running.id())?);
             }
-            is_open |= line == "opened";
+            is_open |= opens;
             seen += u64::from(line.starts_with("at "));
             let is_due = match life.kill {
                 Kill::Acknowledged(count) => acknowledged >= count,
+                Kill::Opened => opens,
                 Kill::Seen(count) => seen >= count,
                 Kill::After(_) | Kill::Operation(_) | Kill::DataOperation(_) | Kill::Closing(_) => {
                     is_stopped
@@ -276,7 +294,8 @@ impl<'a> Series<'a> {
             ["ack", caller, count] => self.history.acknowledge(caller, number(count)?)?,
             ["audited"] => self.report.audits += 1,
             ["stopped"] => return Ok(true),
-            ["opened" | "done"] | ["in-use", _] => {}
+            ["opened", version] => self.history.open(number(version)?)?,
+            ["done"] | ["in-use", _] => {}
             _ => return Err(line.to_owned().into()),
         }
         Ok(false)
@@ -320,7 +339,7 @@ impl<'a> Series<'a> {
             Kill::Operation(operation) => (Some(operation), None, None),
             Kill::DataOperation(operation) => (None, Some(operation), None),
             Kill::Closing(operation) => (None, None, Some(operation)),
-            Kill::After(_) | Kill::Acknowledged(_) | Kill::Seen(_) => (None, None, None),
+            _ => (None, None, None),
         };
         Child {
             folder: self.folder.join("store"),
