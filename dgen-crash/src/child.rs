@@ -293,7 +293,8 @@ fn read_known() -> Result<Known, Wrong> {
 fn hide_poison() {
     let print = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
-        if panic.payload_as_str() != Some(POISONED) {
+        let text = panic.payload().downcast_ref::<String>();
+        if text.is_none_or(|text| text != POISONED) {
             print(panic);
         }
     }));

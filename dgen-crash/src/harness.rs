@@ -4,6 +4,7 @@ use std::{
     collections::BTreeMap,
     fmt, io,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use dgen_testkit::Random;
@@ -42,6 +43,9 @@ pub struct Summary {
     pub kills_in_switch: u64,
     /// How many messages they had acknowledged.
     pub acknowledgements: u64,
+    /// The longest that a program said nothing, those with real flushes aside: a wake-up that was lost
+    /// would show here.
+    pub silence: Duration,
     /// How often everything was looked at.
     pub audits: u64,
     /// How many programs waited for another's end to have its store.
@@ -122,6 +126,7 @@ impl Harness {
         summary.kills_in_making += report.kills_in_making;
         summary.kills_in_switch += report.kills_in_switch;
         summary.acknowledgements += report.acknowledgements;
+        summary.silence = summary.silence.max(report.silence);
         summary.audits += report.audits;
         summary.waits += report.waits;
         if let Some(Failure { round, life, what }) = report.failure {
@@ -168,8 +173,8 @@ impl fmt::Display for Summary {
         )?;
         writeln!(
             f,
-            "{} messages acknowledged, {} audits, {} programs waited for the store",
-            self.acknowledgements, self.audits, self.waits
+            "{} messages acknowledged, {} audits, {} programs waited for the store, {:.1?} the longest silence",
+            self.acknowledgements, self.audits, self.waits, self.silence
         )?;
         write!(
             f,

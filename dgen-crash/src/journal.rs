@@ -129,3 +129,51 @@ fn apply(
         Operation::SyncDir => disk.sync_dir(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn open(file: u64) -> Operation {
+        let name = "a".to_owned();
+        Operation::Open { file, name }
+    }
+
+    fn write(data: &[u8]) -> Operation {
+        let data = ByteBuf::from(data);
+        Operation::Write {
+            file: 1,
+            offset: 0,
+            data,
+        }
+    }
+
+    /// SPEC L2: a kill may cut the journal's last entry, and come inside of the last write.
+    #[test]
+    fn what_was_under_way_is_cut() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("journal");
+        let mut journal = Journal::open(&path).unwrap();
+        journal.push(&open(1)).unwrap();
+        journal.push(&write(b"abcd")).unwrap();
+        let whole = fs::read(&path).unwrap();
+        journal.push(&write(b"efgh")).unwrap();
+        let bytes = |cut: &dyn Fn(usize) -> usize| {
+            let disk = MemoryDisk::new();
+            replay(&path, &disk, |_, len| cut(len)).unwrap();
+            disk.bytes("a").unwrap()
+        };
+        assert_eq!(bytes(&|len| len), b"efgh");
+        assert_eq!(bytes(&|_| 2), b"efcd");
+        let end = fs::metadata(&path).unwrap().len();
+        for len in (whole.len() as u64..end).rev() {
+            File::options()
+                .write(true)
+                .open(&path)
+                .unwrap()
+                .set_len(len)
+                .unwrap();
+            assert_eq!(bytes(&|len| len), b"abcd");
+        }
+    }
+}

@@ -124,3 +124,53 @@ fn names(directory: &Path) -> io::Result<Vec<String>> {
     }
     Ok(names)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use dgen_local::disk::DirectoryDisk;
+
+    use super::*;
+    use crate::{
+        journal::Journal,
+        journaled_disk::{JournaledDisk, Stop},
+    };
+
+    /// SPEC L2: what was written and not flushed outlives a program, and not the machine.
+    #[test]
+    fn a_loss_of_power_takes_what_was_not_flushed() {
+        let folder = tempfile::tempdir().unwrap();
+        let (store, journal) = (folder.path().join("store"), folder.path().join("journal"));
+        let directory = DirectoryDisk::create(&store).unwrap();
+        let mut random = Random::new(0);
+        let disk = JournaledDisk::new(
+            Arc::new(directory),
+            Journal::open(&journal).unwrap(),
+            Stop::default(),
+            None,
+            random.split(),
+        );
+        let flushed = disk.open("flushed", true).unwrap();
+        flushed.write_at(0, b"old").unwrap();
+        flushed.sync_data().unwrap();
+        disk.sync_dir().unwrap();
+        flushed.write_at(0, b"new").unwrap();
+        disk.open("new", true).unwrap();
+
+        let read = |name: &str| fs::read(store.join(name)).ok();
+        let mut machine = Machine::new(&store);
+        machine.follow(&journal, false, &mut random).unwrap();
+        assert_eq!(read("flushed").as_deref(), Some(&b"new"[..]));
+        assert_eq!(read("new").as_deref(), Some(&b""[..]));
+        machine.forget().unwrap();
+        assert_eq!(read("flushed").as_deref(), Some(&b"old"[..]));
+        assert_eq!(read("new"), None);
+
+        // As a program leaves it that keeps no journal.
+        fs::write(store.join("other"), b"x").unwrap();
+        machine.read().unwrap();
+        machine.forget().unwrap();
+        assert_eq!(read("other").as_deref(), Some(&b"x"[..]));
+    }
+}

@@ -87,7 +87,7 @@ impl Life {
             mode,
             kill,
             // So small that segments are full, and checkpoints made, all the time.
-            segment_size_bytes: 16 * 1024 << random.below(4),
+            segment_size_bytes: (16 * 1024) << random.below(4),
             // What has been seen, and nothing done about it yet, must not vanish either.
             audits: !matches!(kill, Kill::Seen(_)) && random.chance(0.3),
             is_overlapped: random.chance(0.3),

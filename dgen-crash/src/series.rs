@@ -36,6 +36,8 @@ pub(crate) struct Report {
     /// How many of them left two log segments.
     pub(crate) kills_in_switch: u64,
     pub(crate) acknowledgements: u64,
+    /// The longest that one said nothing, real flushes aside.
+    pub(crate) silence: Duration,
     pub(crate) audits: u64,
     pub(crate) waits: u64,
     pub(crate) failure: Option<Failure>,
@@ -183,8 +185,15 @@ impl<'a> Series<'a> {
                 Kill::After(age) if !running.is_killed() => age,
                 _ => AGE_MAX,
             };
+            let spoke = running.age();
             let line = match running.next(age) {
-                Event::Line(line) => line,
+                Event::Line(line) => {
+                    if life.mode != Mode::Plain {
+                        let silence = running.age().saturating_sub(spoke);
+                        self.report.silence = self.report.silence.max(silence);
+                    }
+                    line
+                }
                 Event::Ended => break,
                 Event::Late if age < AGE_MAX => {
                     running.kill()?;
@@ -220,6 +229,7 @@ impl<'a> Series<'a> {
             }
         }
         let status = running.wait()?;
+        // Where there are signals, one that is killed has no exit code; elsewhere that is 1.
         if !running.is_killed() || status.code().is_some_and(|code| code != 1 || cfg!(unix)) {
             let stderr = running.stderr();
             return Err(format!("it ended by itself with {status}; {stderr}").into());

@@ -17,14 +17,14 @@ fn run(harness: &Harness, seed: u64, rounds: u64) -> Summary {
 #[test]
 fn nothing_is_lost_at_a_kill() {
     let seed = dgen_testkit::random::seed_from_env();
-    let summary = run(&harness(), seed, 40);
+    let summary = run(&harness(), seed, 60);
     assert!(
         summary.failures.is_empty(),
         "{}",
         summary.failures.join("\n")
     );
-    assert_eq!(summary.rounds(), 40);
-    assert!(summary.acknowledgements > 40, "{summary}");
+    assert_eq!(summary.rounds(), 60);
+    assert!(summary.acknowledgements > 60, "{summary}");
 }
 
 /// Runs store after store, until the lie is found; panics if it never is. Returns what was found.
