@@ -26,7 +26,10 @@ use dgen_backend::{
     env::{BoxFuture, Env, Environment},
     tuple::Subspace,
 };
-use dgen_local::{OpenError, Options};
+use dgen_local::{
+    OpenError, Options,
+    disk::{Disk, SlowDisk},
+};
 use dgen_server::Tenant;
 use dgen_testkit::Random;
 use futures_util::future::try_join_all;
@@ -79,6 +82,9 @@ pub struct Child {
     pub(crate) seed: u64,
     #[arg(long)]
     pub(crate) segment_size_bytes: u64,
+    /// How long a flush takes that is only noted in the journal.
+    #[arg(long)]
+    pub(crate) flush_micros: u64,
     /// Wait while another process has the store open.
     #[arg(long)]
     pub(crate) waits: bool,
@@ -221,7 +227,11 @@ impl Child {
                     data_operation: self.stop_at_data,
                 };
                 let disk = JournaledDisk::new(disk, journal, stop, self.lie, random);
-                Arc::new(journaled.insert(disk).clone())
+                let disk: Arc<dyn Disk> = Arc::new(journaled.insert(disk).clone());
+                match self.flush_micros {
+                    0 => disk,
+                    micros => Arc::new(SlowDisk::new(disk, Duration::from_micros(micros))),
+                }
             });
             match opened {
                 Ok(db) => return Ok((db, journaled)),

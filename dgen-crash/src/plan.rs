@@ -73,6 +73,8 @@ pub(crate) struct Life {
     pub(crate) mode: Mode,
     pub(crate) kill: Kill,
     pub(crate) segment_size_bytes: u64,
+    /// How long a flush takes that is not real.
+    pub(crate) flush_micros: u64,
     pub(crate) audits: bool,
     /// Its successor is started before it is killed, and waits for the store.
     pub(crate) is_overlapped: bool,
@@ -88,6 +90,8 @@ impl Life {
             kill,
             // So small that segments are full, and checkpoints made, all the time.
             segment_size_bytes: (16 * 1024) << random.below(4),
+            // As on a fast device, or longer: others come while one waits.
+            flush_micros: [0, 0, 100, 1_000, 3_000][random.below(5)],
             // What has been seen, and nothing done about it yet, must not vanish either.
             audits: !matches!(kill, Kill::Seen(_)) && random.chance(0.3),
             is_overlapped: random.chance(0.3),

@@ -140,6 +140,7 @@ fn arguments(child: &Child) -> Vec<std::ffi::OsString> {
         "--segment-size-bytes",
         &child.segment_size_bytes.to_string(),
     );
+    push("--flush-micros", &child.flush_micros.to_string());
     if let Some(journal) = &child.journal {
         push("--journal", journal);
     }

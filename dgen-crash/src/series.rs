@@ -359,6 +359,7 @@ impl<'a> Series<'a> {
             stop_at_close,
             seed: life.seed,
             segment_size_bytes: life.segment_size_bytes,
+            flush_micros: life.flush_micros,
             audits: life.audits,
             lie: self.harness.lie(),
             ..Child::default()
