@@ -41,8 +41,8 @@ fn stays(key: &[Element<'_>]) -> bool {
     }
     match (text(0), text(2)) {
         (Some(own_key::NAME), _) => true,
-        // The state, and how many dead letters there were.
-        (Some(_), Some("s" | "c")) => true,
+        // The state, and how many changes and dead letters there were.
+        (Some(_), Some("s" | "c" | "n")) => true,
         (Some(_), Some("q")) => matches!(text(3), Some("pushed" | "popped" | "wake")),
         _ => false,
     }
