@@ -13,6 +13,7 @@
 //! | wait for a push | [`Queue::wait_for_push`], [`Queue::watch_if_empty`], [`Queue::watch_push`] |
 //! | find one item again, wherever it is, and change it | [`Queue::find`], [`Queue::replace`], [`Queue::holds`] |
 //! | wake those who wait | [`Queue::notify`] |
+//! | know by one read that nothing was pushed | [`Queue::counted_at`] |
 //! | know whether to retry | [`Error::is_retryable`], [`Error::maybe_executed`] |
 //!
 //! What it guarantees:

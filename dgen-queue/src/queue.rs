@@ -29,6 +29,8 @@ const POLL_MAX: Duration = Duration::from_secs(1);
 #[derive(Debug, Clone)]
 pub struct Queue {
     keys: Arc<Keys>,
+    /// What each push and notification adds one to.
+    count: Option<Arc<[u8]>>,
 }
 
 /// What [`Queue::consume_k`] took.
@@ -51,6 +53,21 @@ impl Queue {
     pub fn new(subspace: &Subspace) -> Self {
         Self {
             keys: Arc::new(Keys::new(subspace)),
+            count: None,
+        }
+    }
+
+    /// Has every push and [`notify`](Self::notify) through this value add one to the `i64` at `key`, by
+    /// an atomic addition. Default: none does.
+    ///
+    /// A consumer that has found the queue empty, and the same count since, knows that it still is
+    /// empty, by a read that may tell it of other changes too: whoever makes those adds one as well. The
+    /// key may be anywhere; [`delete`](Self::delete) leaves it alone.
+    #[must_use]
+    pub fn counted_at(self, key: &[u8]) -> Self {
+        Self {
+            count: Some(key.into()),
+            ..self
         }
     }
 
@@ -413,6 +430,9 @@ impl Queue {
     /// # Errors
     /// [`StoreError::TransactionTooLarge`], [`StoreError::UsedAfterCommit`].
     pub fn notify(&self, tx: &Transaction) -> Result<(), StoreError> {
+        if let Some(count) = &self.count {
+            tx.add(count, 1)?;
+        }
         // A versionstamp and not a counter: a counter begins anew behind a delete and could come back
         // to the value that a watch saw. No two commits have the same stamp.
         tx.set_versionstamped_value(self.keys.wake(), &WAKE_TEMPLATE)

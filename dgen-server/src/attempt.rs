@@ -1,8 +1,9 @@
 //! One transactional attempt: the heart of a server.
 //!
-//! 1. Ask together for all that says what there is to do: the hold (is the server locked, or does
-//!    its first message wait?), the state's version, the head of the queue, the first row of the
-//!    agenda. The state itself is read only if the cached one is not of that version.
+//! 1. [Look](crate::look): ask together for all that says what there is to do: the hold (is the
+//!    server locked, or does its first message wait?), the state's version, the head of the queue,
+//!    the first row of the agenda. The state itself is read only if the cached one is not of that
+//!    version.
 //! 2. [Decide](crate::decision): handle messages, on a copy of the state.
 //! 3. [Carry it out](crate::carrying): write the state's difference, answers, casts to other servers,
 //!    timers, ids, the lock if one was asked for, and remove what was handled from the queue.
@@ -13,7 +14,7 @@
 use std::sync::Arc;
 
 use dgen_backend::{Transaction, tuple::Versionstamp};
-use dgen_queue::{Head, Item, Limits};
+use dgen_queue::Item;
 
 use crate::{
     Server,
@@ -26,12 +27,13 @@ use crate::{
     handling::Trial,
     hold::{Hold, Lock, Seen},
     lock::{self, Acquired, TakenOver},
+    look::{Found, Quiet, Scope, look},
     mailbox::Unit,
     memory::{self, Memory},
     progress::Progress,
     remedy::AttemptError,
-    standby::Standby,
-    state::{self, Cached},
+    standby::{LOST_RACES_MAX, Standby},
+    state::Cached,
 };
 
 /// So often an attempt is run before the process looks at why.
@@ -44,6 +46,8 @@ pub(crate) struct Attempt<'a, S: Server> {
     pub(crate) units: &'a [Unit<S>],
     /// Whether the last attempt left more in the queue than it had read: then its length is asked for.
     pub(crate) has_backlog: bool,
+    /// That the last attempt found nothing to do but what came to the mailbox.
+    pub(crate) quiet: Option<Quiet>,
     /// The hold that was seen last, and since when.
     pub(crate) seen: Option<Seen>,
     /// At most so many messages.
@@ -62,6 +66,8 @@ pub(crate) enum Attempted<S: Server> {
     Held(Hold),
     /// Others serve; this is the place of the queue's first message.
     StoodBy([u8; 12]),
+    /// Others were faster, again and again.
+    Outrun,
     /// The lock is nobody's, and this version does not know its message.
     Unknown(Lock),
     /// The lock of a holder that is gone was taken over.
@@ -81,8 +87,10 @@ pub(crate) struct Batch<S: Server> {
     pub(crate) stuck: Option<Stuck>,
     /// Whether there may be more to do: in the queue, or on the agenda.
     pub(crate) has_more: bool,
-    /// The version at which the queue was looked at.
-    pub(crate) version: u64,
+    /// The version at which the queue was looked at, if units are left.
+    pub(crate) version: Option<u64>,
+    /// That there was nothing to do but what came to the mailbox.
+    pub(crate) quiet: Option<Quiet>,
     /// What of the agenda was worked off.
     pub(crate) agenda: WorkedOff,
     /// Whether there is more in the queue than was read.
@@ -104,43 +112,31 @@ impl<S: Server> Attempted<S> {
 impl<S: Server> Attempt<'_, S> {
     pub(crate) async fn run(self, tx: &Transaction) -> Result<Attempted<S>, AttemptError> {
         self.begin(tx)?;
+        if self.is_outrun(tx) {
+            return Ok(Attempted::Outrun);
+        }
         let address = self.address;
         let (keys, env) = (&address.keys, address.tenant.env());
 
         // Asked for together.
-        let read_version = tx.read_version();
-        let hold = tx.get(keys.hold());
-        let state = state::Asked::new(tx, address, self.cached);
-        let head = keys.queue().head(tx, Limits::items(self.batch_max));
-        let first_due = agenda::first(tx, keys);
-        let length = self.has_backlog.then(|| keys.queue().len(tx));
+        let looked = look(tx, address, self.cached, self.quiet(tx), self.scope());
         let units = self.units.iter().take(self.batch_max);
         let ids_of_units = memory::Asked::new(tx, keys, units.flat_map(Unit::ids));
+        let (mut found, state) = looked.await?;
 
-        let read_version = read_version.await?;
-        let hold = hold.await?.map(|bytes| Hold::from_bytes(&bytes));
-        let hold = hold.transpose()?;
-        let mut head = head.await?;
-        let first_due_millis = first_due.due_millis(keys).await?;
-        let waiting = match length {
-            _ if !head.may_have_more() => Some(head.items().len() as u64),
-            // What an operator is told fails no attempt.
-            Some(length) => length.await.ok(),
-            None => None,
-        };
-
-        let mark = hold.as_ref().map(Hold::mark);
-        self.progress.set_head(head.items().first(), mark);
-        let hold = hold.filter(|hold| holds::<S>(hold, head.items().first()));
+        let mark = found.hold.as_ref().map(Hold::mark);
+        self.progress.set_head(found.items().first(), mark);
+        let hold = found.hold.take();
+        let hold = hold.filter(|hold| holds::<S>(hold, found.items().first()));
         if let Some(hold) = &hold
             && !Seen::is_ripe(self.seen, hold, env.now())
         {
-            if let Some(waiting) = waiting {
+            if let Some(waiting) = found.waiting {
                 address.metrics().queue_length(waiting);
             }
             return Ok(Attempted::Held(hold.clone()));
         }
-        if let Some(first) = head.items().first()
+        if let Some(first) = found.items().first()
             && let first = *first.stamp().as_bytes()
             && self.stands_by(first)
         {
@@ -154,27 +150,27 @@ impl<S: Server> Attempt<'_, S> {
         {
             let unchanged_for = Seen::unchanged_for(self.seen, hold, env.now());
             let lock = lock.clone();
-            let taken = lock::take_over(tx, address, lock, unchanged_for, read_version, cached);
+            let taken = lock::take_over(tx, address, lock, unchanged_for, cached);
             return Ok(Attempted::of_lock(taken.await?));
         }
 
         let wall_clock = env.wall_clock();
         let now_millis = clock::to_millis(wall_clock);
-        let mut agenda = match first_due_millis {
+        let mut agenda = match found.first_due_millis {
             Some(due_millis) if due_millis <= now_millis => {
-                let rows_max = self.agenda_rows_max(!head.items().is_empty());
+                let rows_max = self.agenda_rows_max(!found.items().is_empty());
                 agenda::work_off(tx, keys, wall_clock, rows_max).await?
             }
             next_millis => WorkedOff::nothing(next_millis),
         };
 
-        let items: Vec<_> = head.items().iter().map(QueuedMessage::new).collect();
+        let items: Vec<_> = found.items().iter().map(QueuedMessage::new).collect();
         let ids = items.iter().filter_map(|item| item.id().cloned());
         let ids = [ids_of_units, memory::Asked::new(tx, keys, ids)];
         let work = Work {
             address,
             items: &items,
-            may_have_more: head.may_have_more(),
+            may_have_more: found.may_have_more(),
             units: self.units,
             is_urgent: false,
             batch_max: self.batch_max,
@@ -189,28 +185,65 @@ impl<S: Server> Attempt<'_, S> {
         self.progress.decided(&decision, env.now() - begun);
 
         let (taken, stuck) = (decision.taken, decision.stuck.take());
-        let has_left = head.may_have_more() || taken < head.items().len();
-        let queue_length = waiting.map(|waiting| waiting.saturating_sub(taken as u64));
+        let version = match decision.units.len() < self.units.len() {
+            true => Some(tx.read_version().await?),
+            false => None,
+        };
+        let has_backlog = found.may_have_more();
+        let has_left = has_backlog || taken < items.len();
+        let is_quiet = items.is_empty() && !has_left && mark.is_none();
         drop(items);
-        let popped = pop(tx, address, &mut head, taken, mark.is_some())?;
-        let done = carry_out(tx, address, cached, trial.state, decision, read_version).await?;
+        let popped = pop(tx, address, &mut found, taken, mark.is_some())?;
+        let done = carry_out(tx, address, cached, trial.state, decision).await?;
         // Behind the answers: those to callers who are gone go too.
         agenda.sweep_replies(tx, keys, popped.as_ref(), now_millis)?;
+        let changes = found.changes.filter(|_| is_quiet);
+        let poll_at = env.now() + address.poll_interval();
         Ok(Attempted::Handled(Box::new(Batch {
             has_more: has_left || agenda.fired > 0,
+            quiet: changes.map(|changes| Quiet {
+                changes: changes.after(done.state.is_changed()),
+                next_due_millis: agenda.next_millis,
+                until: found.quiet_until.unwrap_or(poll_at),
+            }),
             done,
             taken,
             stuck,
-            version: read_version,
+            version,
             agenda,
-            has_backlog: head.may_have_more(),
-            queue_length,
+            has_backlog,
+            queue_length: found
+                .waiting
+                .map(|waiting| waiting.saturating_sub(taken as u64)),
         })))
+    }
+
+    /// What is known of everything but the mailbox, if that is still to be relied on.
+    fn quiet(&self, tx: &Transaction) -> Option<Quiet> {
+        let env = self.address.tenant.env();
+        let is_known = tx.attempt().number == 1
+            && !self.units.is_empty()
+            && self.cached.is_some_and(|cached| cached.version.is_some());
+        self.quiet.filter(|quiet| {
+            is_known
+                && env.now() < quiet.until
+                && quiet
+                    .next_due_millis
+                    .is_none_or(|due| clock::to_millis(env.wall_clock()) < due)
+        })
+    }
+
+    fn scope(&self) -> Scope {
+        Scope {
+            items_max: self.batch_max,
+            with_length: self.has_backlog,
+            with_changes: !self.has_backlog && !self.units.is_empty() && self.cached.is_some(),
+        }
     }
 
     /// Whether to leave the queue, whose first message is at `first`, to others.
     fn stands_by(&self, first: [u8; 12]) -> bool {
-        // Callers next door wait for nobody.
+        // What callers next door want waits for nobody else.
         if !self.units.is_empty() {
             return false;
         }
@@ -219,6 +252,12 @@ impl<S: Server> Attempt<'_, S> {
             .standby
             .is_none_or(|standby| standby.wait(first, now).is_zero());
         !is_serving || self.progress.is_overtaken()
+    }
+
+    /// Whether the messages of callers next door are better off in the queue.
+    fn is_outrun(&self, tx: &Transaction) -> bool {
+        let attempt = tx.attempt();
+        !self.units.is_empty() && attempt.number > LOST_RACES_MAX && !attempt.maybe_executed
     }
 
     /// How much of the agenda shares the transaction: less after one was too much, and nothing beside
@@ -261,11 +300,14 @@ fn holds<S: Server>(hold: &Hold, first: Option<&Item>) -> bool {
 fn pop(
     tx: &Transaction,
     address: &Address,
-    head: &mut Head,
+    found: &mut Found,
     taken: usize,
     has_hold: bool,
 ) -> Result<Option<Versionstamp>, AttemptError> {
-    let popped = head.pop(taken)?;
+    let popped = match &mut found.head {
+        Some(head) => head.pop(taken)?,
+        None => Vec::new(),
+    };
     if has_hold && taken > 0 {
         // It told of a message that is handled now.
         tx.clear(address.keys.hold())?;

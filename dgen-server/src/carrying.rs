@@ -20,7 +20,7 @@ use crate::{
 
 /// What was written: it counts once the transaction is committed.
 pub(crate) struct CarriedOut<S: Server> {
-    state: NewState<S>,
+    pub(crate) state: NewState<S>,
     /// What became of the units, from the first; the rest was not come to.
     pub(crate) units: Vec<Done>,
     /// The lock that a message took.
@@ -44,7 +44,6 @@ pub(crate) async fn carry_out<S: Server>(
     cached: Arc<Cached<S>>,
     state: S,
     decision: Decision<S>,
-    read_version: u64,
 ) -> Result<CarriedOut<S>, AttemptError> {
     let is_idle = decision.is_idle();
     // Reply keys and records first: what is sent may be an answer to them.
@@ -56,8 +55,8 @@ pub(crate) async fn carry_out<S: Server>(
     let lock = match decision.lock {
         Some(envelope) => {
             let failing = decision.failing;
-            let lock = lock::acquire(tx, address, envelope, failing, read_version)?;
-            Some(lock)
+            let fence = tx.read_version().await?;
+            Some(lock::acquire(tx, address, envelope, failing, fence)?)
         }
         None => None,
     };

@@ -10,7 +10,7 @@ use dgen_backend::{Error, Transaction};
 use dgen_codec::{from_plain, to_plain};
 use serde::{Deserialize, Serialize};
 
-use crate::keys::Keys;
+use crate::{changes, keys::Keys};
 
 /// How long a message that failed waits before it is tried again, the first time and at most.
 const BACKOFF_INITIAL: Duration = Duration::from_millis(50);
@@ -117,6 +117,7 @@ impl Hold {
 
     pub(crate) fn write(&self, tx: &Transaction, keys: &Keys) -> Result<(), Error> {
         let bytes = to_plain(self).expect("a hold is numbers, bytes and short texts");
+        changes::count(tx, keys)?;
         tx.set(keys.hold(), &bytes)
     }
 

@@ -18,6 +18,7 @@ pub(crate) struct Keys {
     state: Subspace,
     queue: Queue,
     hold: Vec<u8>,
+    changes: Vec<u8>,
     agenda: Subspace,
 }
 
@@ -33,10 +34,12 @@ impl Keys {
     }
 
     fn of_server(server: Subspace) -> Self {
+        let changes = server.pack(&"n");
         Self {
             state: server.subspace(&"s"),
-            queue: Queue::new(&server.subspace(&"q")),
+            queue: Queue::new(&server.subspace(&"q")).counted_at(&changes),
             hold: server.pack(&"h"),
+            changes,
             agenda: server.subspace(&"t"),
             server,
         }
@@ -63,6 +66,11 @@ impl Keys {
     /// Why the first message of the queue waits, if it does.
     pub(crate) fn hold(&self) -> &[u8] {
         &self.hold
+    }
+
+    /// How many changes there were that a process has to look for.
+    pub(crate) fn changes(&self) -> &[u8] {
+        &self.changes
     }
 
     /// The message that locked the server.

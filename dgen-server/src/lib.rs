@@ -59,6 +59,58 @@
 //! | see why it is stuck | `h.status().await?`, `h.dead_letters().await?` | [`Status`], [`DeadLetter`] |
 //! | understand an error | `error.is_retryable()`, `error.maybe_executed()` | [`CallError`], [`CastError`], [`Failure`] |
 //!
+//! # Testing
+//!
+//! A server runs as it is in the simulated world of `dgen_testkit::sim`: on machines that die at any await
+//! point, freeze and have wrong clocks, over a store that loses answers. All of it follows from a
+//! seed, in virtual time, in a plain `#[test]`.
+//!
+//! ```
+//! # use dgen_macros::dgen_server;
+//! # use serde::{Deserialize, Serialize};
+//! # #[derive(Clone, Default, Serialize, Deserialize)]
+//! # struct Counter { value: i64 }
+//! # #[dgen_server]
+//! # impl Counter {
+//! #     #[call]
+//! #     fn increment(&mut self, by: i64) -> i64 {
+//! #         self.value += by;
+//! #         self.value
+//! #     }
+//! # }
+//! use dgen_testkit::{faults::Rates, sim::{Hazards, Sim, for_each_seed}};
+//!
+//! # /*
+//! #[test]
+//! # */
+//! fn increments_are_counted_once() {
+//!     for_each_seed(20, |seed| {
+//!         let hazards = Hazards { death: 0.02, freeze: 0.005, ..Hazards::default() };
+//!         let sim = Sim::builder(seed).faults(Rates::all(0.05)).hazards(hazards).build();
+//!         sim.run(async |sim| {
+//!             let store = sim.new_store();
+//!             let disk = store.clone();
+//!             sim.machine("server").boot(move |machine| {      // dies, and comes back
+//!                 let tenant = machine.tenant(&disk);
+//!                 async move {
+//!                     CounterHandle::start(&tenant, "demo", ()).await.expect("it starts");
+//!                 }
+//!             });
+//!             let counter = CounterHandle::client(&sim.tenant(&store), "demo");
+//!             for order in 1..=10 {
+//!                 let value = loop {                           // an id makes it safe to ask again
+//!                     if let Ok(value) = counter.increment(1).id(format!("order-{order}")).await {
+//!                         break value;
+//!                     }
+//!                 };
+//!                 assert_eq!(value, order);
+//!             }
+//!         });
+//!     });
+//! }
+//! # increments_are_counted_once();
+//! ```
+//!
 //! # Metrics
 //!
 //! Through crate [`metrics`](https://docs.rs/metrics), each with the label `server`, the stored name.
@@ -110,9 +162,11 @@ mod timer;
 mod attempt;
 mod batch_size;
 mod carrying;
+mod changes;
 mod control;
 mod decision;
 mod handling;
+mod look;
 mod metering;
 mod polling;
 mod process;

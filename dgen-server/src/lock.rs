@@ -53,16 +53,17 @@ pub(crate) enum TakenOver<S: Server> {
     Buried(Buried),
 }
 
-/// Takes the lock for `envelope`. The caller has read, in this transaction, that it is free.
+/// Takes the lock for `envelope`. The caller has read, in this transaction, that it is free; `fence` is
+/// its read version.
 pub(crate) fn acquire(
     tx: &Transaction,
     address: &Address,
     envelope: Envelope,
     failing: Option<Failing>,
-    read_version: u64,
+    fence: u64,
 ) -> Result<Locking, AttemptError> {
     let lock = Lock {
-        fence: read_version,
+        fence,
         process: *address.calls.process(),
         renewals: 0,
         lease: clock::millis(lease(address)),
@@ -75,10 +76,7 @@ pub(crate) fn acquire(
     };
     Hold::Locked(lock).write(tx, &address.keys)?;
     write_chunks(tx, &address.keys.locked(), &bytes_of(&envelope))?;
-    Ok(Locking {
-        fence: read_version,
-        envelope,
-    })
+    Ok(Locking { fence, envelope })
 }
 
 /// Takes over the lock of a holder that is gone, or has let it go, and was not seen to change for
@@ -88,7 +86,6 @@ pub(crate) async fn take_over<S: Server>(
     address: &Address,
     lock: Lock,
     unchanged_for: Duration,
-    read_version: u64,
     cached: Arc<Cached<S>>,
 ) -> Result<TakenOver<S>, AttemptError> {
     let message = read_message(tx, address).await?;
@@ -115,9 +112,10 @@ pub(crate) async fn take_over<S: Server>(
             return Ok(TakenOver::Buried(buried));
         }
     };
+    let fence = tx.read_version().await?;
     let takeovers = lock.takeovers.saturating_add(u32::from(!lock.is_free));
     let lock = Lock {
-        fence: read_version,
+        fence,
         process: *address.calls.process(),
         renewals: 0,
         lease: clock::millis(lease(address)),
@@ -127,7 +125,7 @@ pub(crate) async fn take_over<S: Server>(
     };
     Hold::Locked(lock).write(tx, &address.keys)?;
     Ok(TakenOver::Acquired(Acquired {
-        fence: read_version,
+        fence,
         envelope,
         work,
         cached,

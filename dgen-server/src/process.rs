@@ -27,6 +27,7 @@ use crate::{
     hold::{Hold, Lock, Seen, backoff},
     lock::Acquired,
     locked_work::{self, LockedTask},
+    look::Quiet,
     mailbox::{Done, Inbox, Refused, Unit},
     polling::{Polling, note_lost_watch},
     progress::Progress,
@@ -58,6 +59,8 @@ pub(crate) struct Process<S: Server> {
     urgent_units: Vec<Unit<S>>,
     /// Whether there was more in the queue than the last attempt read.
     has_backlog: bool,
+    /// That the last attempt found nothing to do but what came to the mailbox.
+    quiet: Option<Quiet>,
     /// The hold that was seen last.
     seen: Option<Seen>,
     /// Others serve, and this one lets them.
@@ -109,6 +112,7 @@ impl<S: Server> Process<S> {
             units: Vec::new(),
             urgent_units: Vec::new(),
             has_backlog: false,
+            quiet: None,
             seen: None,
             standby: None,
             locked_since: None,
@@ -216,6 +220,7 @@ impl<S: Server> Process<S> {
             let progress = Progress::default();
             let begun = self.address.tenant.env().now();
             let attempted = self.attempt(&progress).await;
+            self.quiet = None;
             if progress.is_overtaken() {
                 self.standby = Some(Standby::lost(self.standby));
             }
@@ -223,6 +228,11 @@ impl<S: Server> Process<S> {
                 Ok(Attempted::Handled(batch)) => self.committed(*batch, begun).await,
                 Ok(Attempted::Held(hold)) => Some(self.held(hold)),
                 Ok(Attempted::StoodBy(first)) => Some(self.stood_by(first)),
+                Ok(Attempted::Outrun) => {
+                    let now = self.address.tenant.env().now();
+                    self.standby = Some(Standby::outrun(self.standby, now));
+                    None
+                }
                 Ok(Attempted::Unknown(lock)) => Some(self.unknown_lock(lock)),
                 Ok(Attempted::Buried(buried)) => {
                     buried.announce(&self.address);
@@ -257,6 +267,17 @@ impl<S: Server> Process<S> {
                 units.push(unit);
             }
             units.retain(|unit| !unit.is_abandoned());
+        }
+        let now = self.address.tenant.env().now();
+        if self.standby.is_some_and(|standby| standby.defers(now)) {
+            self.defer_units();
+        }
+    }
+
+    /// Has callers next door put their messages into the queue.
+    fn defer_units(&mut self) {
+        for unit in self.units.drain(..) {
+            unit.finish(Err(Refused::NotHandled));
         }
     }
 
@@ -295,6 +316,7 @@ impl<S: Server> Process<S> {
                 cached: self.cached.as_ref(),
                 units: &self.units,
                 has_backlog: self.has_backlog,
+                quiet: self.quiet,
                 seen: self.seen,
                 batch_max: self.batch_size.get(),
                 unanswerable: self.unanswerable,
@@ -322,6 +344,7 @@ impl<S: Server> Process<S> {
             self.polling.reset();
         }
         self.has_backlog = batch.has_backlog;
+        self.quiet = batch.quiet;
         if batch.taken > 0 {
             // It serves.
             self.standby = None;
@@ -334,8 +357,10 @@ impl<S: Server> Process<S> {
         for (unit, done) in handled.into_iter().zip(done) {
             self.finish(unit, done);
         }
-        for unit in &mut self.units {
-            unit.see(batch.version);
+        if let Some(version) = batch.version {
+            for unit in &mut self.units {
+                unit.see(version);
+            }
         }
         if let Some(acquired) = acquired {
             self.work_locked(acquired);
@@ -365,9 +390,7 @@ impl<S: Server> Process<S> {
         if matches!(hold, Hold::Locked(_)) {
             self.locked_since.get_or_insert(now);
         }
-        for unit in self.units.drain(..) {
-            unit.finish(Err(Refused::NotHandled));
-        }
+        self.defer_units();
         let wait = self
             .seen
             .map_or(Duration::ZERO, |seen| seen.wait(&hold, now));

@@ -3,7 +3,7 @@
 
 use std::{
     any::Any,
-    collections::HashMap,
+    collections::BTreeMap,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
@@ -17,8 +17,9 @@ use crate::{Server, control::Remote, mailbox::Mailbox};
 /// One for each opened database.
 #[derive(Default)]
 pub(crate) struct Registry {
-    /// By the prefix of the server's keys. The values are `Mailbox<S>`.
-    mailboxes: Mutex<HashMap<Vec<u8>, Vec<Registered>>>,
+    /// By the prefix of the server's keys, in an order that is always the same. The mailboxes are
+    /// `Mailbox<S>`.
+    mailboxes: Mutex<BTreeMap<Vec<u8>, Vec<Registered>>>,
     processes_made: AtomicU64,
 }
 
@@ -97,8 +98,8 @@ impl Registry {
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
         let below = mailboxes
-            .iter()
-            .filter(|(server, _)| server.starts_with(prefix));
+            .range(prefix.to_vec()..)
+            .take_while(|(server, _)| server.starts_with(prefix));
         below
             .flat_map(|(_, registered)| registered)
             .map(|one| (one.server.clone(), one.remote.clone()))

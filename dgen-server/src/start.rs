@@ -69,7 +69,7 @@ async fn store_initial<S: Server>(
             if !is_reset && let Some(cached) = state::load::<S>(&tx, address).await? {
                 return Ok::<_, AttemptError>(NewState::Unchanged(cached));
             }
-            state::write_first(&tx, address, initial.clone())
+            state::write_first(&tx, address, initial.clone()).await
         })
         .await?;
     Ok(state.committed().await)

@@ -5,7 +5,7 @@ use std::{future::Future, pin::Pin, sync::Arc};
 use dgen_backend::{CommitVersionstamp, Read, Transaction};
 use dgen_codec::{LoadError, Loaded, Stored, Version};
 
-use crate::{Server, address::Address, remedy::AttemptError};
+use crate::{Server, address::Address, changes, remedy::AttemptError};
 
 /// A state as it was read or committed.
 pub(crate) struct Cached<S> {
@@ -28,6 +28,11 @@ pub(crate) enum NewState<S> {
 }
 
 impl<S> NewState<S> {
+    /// Whether it is written, and counted as a change.
+    pub(crate) fn is_changed(&self) -> bool {
+        matches!(self, Self::Changed { .. })
+    }
+
     /// The committed state, to keep for the next attempt. Called after the commit.
     pub(crate) async fn committed(self) -> Arc<Cached<S>> {
         match self {
@@ -48,6 +53,8 @@ impl<S> NewState<S> {
 /// What a transaction asks for to know the state: the version that a cached one has to have, or the
 /// state itself. The read is under way when this is made.
 pub(crate) enum Asked<'a, S> {
+    /// The cached one is the current one.
+    Nothing(&'a Arc<Cached<S>>),
     Version(&'a Arc<Cached<S>>, Read<Option<Version>>),
     State(Loading<S>),
 }
@@ -74,6 +81,10 @@ impl<'a, S: Server> Asked<'a, S> {
         address: &Address,
     ) -> Result<Option<Arc<Cached<S>>>, AttemptError> {
         let loaded = match self {
+            Self::Nothing(cached) => {
+                address.metrics().cache_hits.increment(1);
+                return Ok(Some(Arc::clone(cached)));
+            }
             Self::Version(cached, version) => {
                 let version = version.await?;
                 if version.is_some() && cached.version == version {
@@ -120,6 +131,7 @@ pub(crate) fn write<S: Server>(
     if !written.is_changed {
         return Ok(NewState::Unchanged(cached));
     }
+    changes::count(tx, &address.keys)?;
     Ok(NewState::Changed {
         state,
         stored: written.stored,
@@ -128,11 +140,12 @@ pub(crate) fn write<S: Server>(
 }
 
 /// Writes the first state of a server, in the place of whatever there is.
-pub(crate) fn write_first<S: Server>(
+pub(crate) async fn write_first<S: Server>(
     tx: &Transaction,
     address: &Address,
     state: S,
 ) -> Result<NewState<S>, AttemptError> {
+    changes::begin(tx, &address.keys, tx.read_version().await?)?;
     let written = dgen_codec::store(tx, address.keys.state(), None, &state)?;
     Ok(NewState::Changed {
         state,

@@ -134,11 +134,9 @@ async fn attempt<S: Server>(
 ) -> Result<Tried<S>, AttemptError> {
     address.metrics().attempt(tx.attempt());
     let keys = &address.keys;
-    let read_version = tx.read_version();
     let state = state::Asked::new(tx, address, cached);
     let now_millis = clock::to_millis(address.tenant.env().wall_clock());
     let memory = Memory::read(tx, keys, unit.ids(), now_millis).await?;
-    let read_version = read_version.await?;
     let Some(cached) = state.current(tx, address).await? else {
         return Ok(Tried::Refused(Failure::NotStarted {
             server: address.to_string(),
@@ -175,7 +173,7 @@ async fn attempt<S: Server>(
             Hold::Failing(failing) => decision.failing = Some(failing),
         }
     }
-    let carried_out = carry_out(tx, address, cached, trial.state, decision, read_version).await?;
+    let carried_out = carry_out(tx, address, cached, trial.state, decision).await?;
     Ok(Tried::CarriedOut(Box::new(carried_out)))
 }
 

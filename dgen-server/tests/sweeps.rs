@@ -26,10 +26,11 @@ fn kind(key: &Key) -> String {
     }
 }
 
-/// The kinds of keys that there are, but for the state's and the number of dead letters.
+/// The kinds of keys that there are, but for the state's, the number of dead letters and the count of
+/// changes.
 async fn kinds(store: &Mocked) -> Vec<String> {
     let mut kinds: Vec<_> = store.keys().await.iter().map(kind).collect();
-    kinds.retain(|kind| kind != "s" && kind != "c");
+    kinds.retain(|kind| !["s", "c", "n"].contains(&kind.as_str()));
     kinds.sort();
     kinds.dedup();
     kinds

@@ -1,16 +1,18 @@
 //! A database that fails as a cluster does, from a seed.
 //!
 //! It injects conflicts, commits whose answer is lost (committed, not committed, or committed a
-//! little later), transactions that are too old and watches that resolve early: all of what the
-//! contract allows, far more often than in life. It breaks no promise: what is read stays right.
+//! little later), transactions that are too old, watches that resolve early or never, and delays: all
+//! of what the contract allows, far more often than in life. It breaks no promise: what is read stays
+//! right.
 
 use std::{
     any::Any,
-    future::ready,
+    future::{pending, ready},
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
+    time::Duration,
 };
 
 use bytes::Bytes;
@@ -37,10 +39,14 @@ pub struct Rates {
     pub too_old: f64,
     /// A watch resolves at once.
     pub early_watch: f64,
+    /// A watch never resolves.
+    pub lost_watch: f64,
+    /// The answer to a read or a commit takes up to [`FaultyBackend::delay_max`] longer.
+    pub delay: f64,
 }
 
 impl Rates {
-    /// Every fault in `share` of all cases.
+    /// Every fault in `share` of all cases, but for what takes time: lost watches and delays.
     #[must_use]
     pub fn all(share: f64) -> Self {
         Self {
@@ -49,6 +55,17 @@ impl Rates {
             commit_late: share,
             too_old: share,
             early_watch: share,
+            ..Self::default()
+        }
+    }
+
+    /// Every fault in `share` of all cases, lost watches and delays too: for virtual time.
+    #[must_use]
+    pub fn all_and_slow(share: f64) -> Self {
+        Self {
+            lost_watch: share,
+            delay: share,
+            ..Self::all(share)
         }
     }
 }
@@ -69,6 +86,25 @@ pub struct FaultCounts {
     pub too_old: u64,
     /// Watches that resolved at once.
     pub early_watches: u64,
+    /// Watches that never resolved.
+    pub lost_watches: u64,
+    /// Reads and commits that took longer.
+    pub delays: u64,
+}
+
+impl std::iter::Sum for FaultCounts {
+    fn sum<I: Iterator<Item = Self>>(counts: I) -> Self {
+        counts.fold(Self::default(), |a, b| Self {
+            conflicts: a.conflicts + b.conflicts,
+            unknown_not_applied: a.unknown_not_applied + b.unknown_not_applied,
+            unknown_applied: a.unknown_applied + b.unknown_applied,
+            late: a.late + b.late,
+            too_old: a.too_old + b.too_old,
+            early_watches: a.early_watches + b.early_watches,
+            lost_watches: a.lost_watches + b.lost_watches,
+            delays: a.delays + b.delays,
+        })
+    }
 }
 
 /// A database with faults.
@@ -89,7 +125,17 @@ pub struct FaultCounts {
 #[derive(Debug)]
 pub struct FaultyBackend {
     db: Database,
+    env: Env,
     faults: Faults,
+    delays: Delays,
+}
+
+/// How long what is slow takes.
+#[derive(Debug, Clone, Copy)]
+struct Delays {
+    delay_max: Duration,
+    /// None: some turns of other tasks.
+    late_max: Option<Duration>,
 }
 
 /// The hand on the faults of a [`FaultyBackend`]. A clone is the same.
@@ -123,7 +169,40 @@ impl FaultyBackend {
             rates,
             counts: FaultCounts::default(),
         })));
-        Self { db, faults }
+        let delays = Delays {
+            delay_max: Duration::from_millis(500),
+            late_max: None,
+        };
+        let env = db.env().clone();
+        Self {
+            db,
+            env,
+            faults,
+            delays,
+        }
+    }
+
+    /// The environment in which delays and late commits take their time. Default: the database's.
+    #[must_use]
+    pub fn in_env(mut self, env: Env) -> Self {
+        self.env = env;
+        self
+    }
+
+    /// How long an answer that is delayed takes at most, by the clock of its
+    /// environment. Default: 500 milliseconds.
+    #[must_use]
+    pub fn delay_max(mut self, max: Duration) -> Self {
+        self.delays.delay_max = max;
+        self
+    }
+
+    /// How long after its answer was lost a commit arrives at most, by the clock of its environment.
+    /// Default: no time, but up to 3,000 turns of other tasks.
+    #[must_use]
+    pub fn late_max(mut self, max: Duration) -> Self {
+        self.delays.late_max = Some(max);
+        self
     }
 
     /// The hand on its faults.
@@ -184,6 +263,21 @@ impl State {
         is_too_old
     }
 
+    /// How much longer an answer takes.
+    fn delay(&mut self, max: Duration) -> Option<Duration> {
+        if !self.random.chance(self.rates.delay) {
+            return None;
+        }
+        self.counts.delays += 1;
+        Some(self.random.duration(max))
+    }
+
+    fn is_lost_watch(&mut self) -> bool {
+        let is_lost = self.random.chance(self.rates.lost_watch);
+        self.counts.lost_watches += u64::from(is_lost);
+        is_lost
+    }
+
     fn is_early_watch(&mut self) -> bool {
         let is_early = self.random.chance(self.rates.early_watch);
         self.counts.early_watches += u64::from(is_early);
@@ -199,14 +293,15 @@ impl Backend for FaultyBackend {
     fn begin(&self) -> Result<Box<dyn BackendTransaction>, Error> {
         Ok(Box::new(FaultyTransaction {
             inner: Forward(self.db.begin()?),
-            env: self.db.env().clone(),
+            env: self.env.clone(),
             faults: self.faults.clone(),
+            delays: self.delays,
             is_answer_lost: Arc::default(),
         }))
     }
 
     fn env(&self) -> &Env {
-        self.db.env()
+        &self.env
     }
 
     /// True: that is the point.
@@ -223,10 +318,24 @@ struct FaultyTransaction {
     inner: Forward,
     env: Env,
     faults: Faults,
+    delays: Delays,
     is_answer_lost: Arc<AtomicBool>,
 }
 
 impl FaultyTransaction {
+    /// The same answer, later in some cases.
+    fn delayed<T: Send + 'static>(&self, read: Read<T>) -> Read<T> {
+        let max = self.delays.delay_max;
+        let Some(delay) = self.faults.with(|state| state.delay(max)) else {
+            return read;
+        };
+        let slept = self.env.sleep(delay);
+        Read::pending(async move {
+            slept.await;
+            read.await
+        })
+    }
+
     fn commit_with(&self, fate: Fate) -> Read<()> {
         let is_unknown = matches!(
             fate,
@@ -256,13 +365,22 @@ impl FaultyTransaction {
     /// The request left with its read version, and arrives after the caller has gone on.
     fn commit_late(&self) -> Read<()> {
         let (tx, env) = (self.inner.0.clone(), self.env.clone());
-        let delay = self.faults.with(|state| state.random.below(3_000));
+        let turns = self.faults.with(|state| state.random.below(3_000));
+        let late = self.delays.late_max.map(|max| {
+            let late = self.faults.with(|state| state.random.duration(max));
+            self.env.sleep(late)
+        });
         let sent = tx.read_version();
         Read::pending(async move {
             let _version = sent.await;
             let arrive = async move {
-                for _ in 0..delay {
-                    tokio::task::yield_now().await;
+                match late {
+                    Some(slept) => slept.await,
+                    None => {
+                        for _ in 0..turns {
+                            tokio::task::yield_now().await;
+                        }
+                    }
                 }
                 let _lost = tx.commit().await;
             };
@@ -282,14 +400,14 @@ impl BackendTransaction for FaultyTransaction {
         if self.faults.with(State::is_too_old) {
             return Read::ready(Err(Error::TransactionTooOld));
         }
-        self.inner.get(key, isolation)
+        self.delayed(self.inner.get(key, isolation))
     }
 
     fn get_range(&self, read: &RangeRead, isolation: Isolation) -> Read<RangePage> {
         if self.faults.with(State::is_too_old) {
             return Read::ready(Err(Error::TransactionTooOld));
         }
-        self.inner.get_range(read, isolation)
+        self.delayed(self.inner.get_range(read, isolation))
     }
 
     fn mutate(&self, mutation: Mutation<'_>) -> Result<(), Error> {
@@ -305,6 +423,9 @@ impl BackendTransaction for FaultyTransaction {
         let watch = self.inner.watch(key)?;
         if self.faults.with(State::is_early_watch) {
             return Ok(Watch::new(ready(Ok(()))));
+        }
+        if self.faults.with(State::is_lost_watch) {
+            return Ok(Watch::new(pending()));
         }
         Ok(watch)
     }
@@ -327,7 +448,7 @@ impl BackendTransaction for FaultyTransaction {
             return self.inner.commit();
         }
         let fate = self.faults.with(State::fate);
-        self.commit_with(fate)
+        self.delayed(self.commit_with(fate))
     }
 
     fn cancel(&self) {

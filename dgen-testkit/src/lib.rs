@@ -7,6 +7,7 @@
 //! | see what the contract means, in plain maps | [`model`] |
 //! | look for what is not serializable | [`serializability`] |
 //! | compare two backends | [`differential`] |
+//! | run servers through crashes, wrong clocks and lost answers, in one thread and in no time | [`sim`] |
 //! | make a database fail as a cluster does | [`faults`] |
 //! | count what an operation reads and writes, and its round trips | [`counting`] |
 //! | run out of watches | [`few_watches`] |
@@ -31,6 +32,7 @@ pub mod model;
 mod prefixed;
 pub mod random;
 pub mod serializability;
+pub mod sim;
 mod subject;
 
 pub use dgen_backend::env::Env;

@@ -1,5 +1,7 @@
 //! Seeded randomness: the same seed gives the same numbers, on every machine and in every release.
 
+use std::time::Duration;
+
 use dgen_backend::env::Env;
 
 /// The variable that replays a seeded test.
@@ -43,6 +45,12 @@ impl Random {
     pub fn chance(&mut self, share: f64) -> bool {
         // The upper 53 bits are a float from 0, included, to 1, excluded.
         ((self.next_u64() >> 11) as f64) < share * (1_u64 << 53) as f64
+    }
+
+    /// A random part of `max`.
+    pub fn duration(&mut self, max: Duration) -> Duration {
+        let nanos = u64::try_from(max.as_nanos()).unwrap_or(u64::MAX - 1);
+        Duration::from_nanos(self.next_u64() % (nanos + 1))
     }
 
     /// A generator of its own, for another task.

@@ -1,6 +1,6 @@
 //! What is built on the contract, under faults.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{collections::BTreeSet, future::Future, pin::Pin, task, time::Duration};
 
 use dgen_backend::{Database, Error, Tenant, TransactOptions, Transaction, tuple::Subspace};
 use dgen_testkit::{
@@ -198,4 +198,54 @@ async fn settle() {
     for _ in 0..1_000 {
         tokio::task::yield_now().await;
     }
+}
+
+/// A delayed answer is the right one, and comes once the clock is there.
+#[tokio::test]
+async fn delayed_answers_take_the_databases_time() -> Result<(), Error> {
+    let clock = MockClock::new(1);
+    let rates = Rates {
+        delay: 1.0,
+        ..Rates::default()
+    };
+    let backend = FaultyBackend::new(model::in_memory_in(clock.env()), 1, rates)
+        .delay_max(Duration::from_secs(1));
+    let faults = backend.faults();
+    let db = Database::new(backend);
+    let work = async {
+        let tx = db.begin()?;
+        let before = tx.get(b"key").await?;
+        tx.set(b"key", b"value")?;
+        tx.commit().await?;
+        Ok::<_, Error>(before)
+    };
+    let mover = async {
+        for _answer in 0..2 {
+            clock.until_sleepers(1).await;
+            clock.advance(Duration::from_secs(1));
+        }
+    };
+    let (before, ()) = tokio::join!(work, mover);
+    assert_eq!(before?, None);
+    assert_eq!(faults.counts().delays, 2);
+    Ok(())
+}
+
+/// A lost watch never fires, though its key changes.
+#[tokio::test]
+async fn lost_watches_never_resolve() -> Result<(), Error> {
+    let rates = Rates {
+        lost_watch: 1.0,
+        ..Rates::default()
+    };
+    let (db, faults) = faulty(1, rates);
+    let tx = db.begin()?;
+    let mut watch = tx.watch(b"key")?;
+    tx.commit().await?;
+    db.transact(|tx| async move { tx.set(b"key", b"value") })
+        .await?;
+    let mut context = task::Context::from_waker(task::Waker::noop());
+    assert!(Pin::new(&mut watch).poll(&mut context).is_pending());
+    assert_eq!(faults.counts().lost_watches, 1);
+    Ok(())
 }

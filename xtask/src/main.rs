@@ -1,12 +1,13 @@
 //! The project's own commands.
 //!
-//! `cargo xtask ci` is what `.ci/run` runs; `cargo xtask bench` measures; `cargo xtask fdb-test` runs
-//! what needs a FoundationDB cluster.
+//! `cargo xtask ci` is what `.ci/run` runs; `cargo xtask bench` measures; `cargo xtask crash` kills
+//! programs on an embedded store; `cargo xtask fdb-test` runs what needs a FoundationDB cluster.
 
 mod bench;
 mod cargo;
 mod ci;
 mod counter;
+mod crash;
 mod examples;
 #[cfg(unix)]
 mod fdb_test;
@@ -40,6 +41,15 @@ enum Task {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         options: Vec<OsString>,
     },
+    /// Kills a program on an embedded store, again and again, and checks what is left; `crash --help`
+    /// shows its options.
+    // The options are written down once, in the harness.
+    #[command(disable_help_flag = true)]
+    Crash {
+        /// Options of the harness.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        options: Vec<OsString>,
+    },
     /// Tests what runs on FoundationDB, on a real cluster.
     #[cfg(unix)]
     FdbTest(fdb_test::Options),
@@ -59,6 +69,7 @@ fn run(task: Task) -> Outcome {
     match task {
         Task::Ci => ci::run(),
         Task::Bench { options } => bench::run(&options),
+        Task::Crash { options } => crash::run(&options),
         #[cfg(unix)]
         Task::FdbTest(options) => fdb_test::run(&options),
     }

@@ -163,3 +163,32 @@ async fn length_never_conflicts() {
     tx.set(b"own", b"").unwrap();
     tx.commit().await.unwrap();
 }
+
+/// SPEC Q2: pushes and notifications that are counted, in one place for several queues, conflict with
+/// nothing, whoever reads the count; pops and other queues of the name count nothing.
+#[tokio::test]
+async fn counted_pushes_never_conflict() {
+    let f = Fixture::new();
+    let counted = f.queue.clone().counted_at(b"count");
+    let count = async || f.begin().get(b"count").await.unwrap();
+    let transactions: Vec<_> = (0..5).map(|_| f.begin()).collect();
+    for tx in &transactions {
+        tx.snapshot().get(b"count").await.unwrap();
+        counted.push_k(tx, ["a", "b"]).unwrap();
+    }
+    for tx in &transactions {
+        tx.commit().await.unwrap();
+    }
+    assert_eq!(count().await.unwrap(), 5_i64.to_le_bytes()[..]);
+    let tx = f.begin();
+    counted.notify(&tx).unwrap();
+    counted.push(&tx, "c").unwrap();
+    tx.commit().await.unwrap();
+    f.push(["not counted"]).await;
+    assert_eq!(f.consume(12).await.len(), 12);
+    assert_eq!(count().await.unwrap(), 7_i64.to_le_bytes()[..]);
+    let tx = f.begin();
+    counted.delete(&tx).unwrap();
+    tx.commit().await.unwrap();
+    assert_eq!(count().await.unwrap(), 7_i64.to_le_bytes()[..]);
+}
