@@ -119,7 +119,10 @@ impl Database {
         Arc::ptr_eq(&self.inner, &other.inner)
     }
 
-    pub(crate) fn can_lose_commit_answer(&self) -> bool {
+    /// What its backend [says](crate::backend::Backend::can_lose_commit_answer): a backend over
+    /// another one passes it on.
+    #[must_use]
+    pub fn can_lose_commit_answer(&self) -> bool {
         self.inner.backend.can_lose_commit_answer()
     }
 

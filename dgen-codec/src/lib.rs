@@ -52,6 +52,9 @@
 //! - A map comes back sorted by key, so a type that is a map and gives its order a meaning loses
 //!   the order. (An adjacently tagged enum, whose tag serde wants first, keeps its tag first.)
 //! - Nothing nested deeper than [`NESTING_MAX`] is written: it could not be read again.
+//! - A type that contains itself by options and newtypes alone, such as `struct A(Option<Box<A>>)`,
+//!   has no value but nil, and MessagePack spends no byte on its levels: reading anything else as one
+//!   would never end. Do not store one.
 //! - Types that serde must buffer (`untagged`, `flatten`, internally tagged) have the limits there
 //!   that they have in any binary format: no 128-bit integers, and types with a text form of their
 //!   own, such as `IpAddr`, may not come back.

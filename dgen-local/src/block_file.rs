@@ -220,7 +220,11 @@ impl BlockFile {
 
     /// Puts the slot into the copy that is not known to be durable.
     fn write_slot(&self, header: &mut Header) -> io::Result<()> {
-        header.slot.sequence += 1;
+        let next = header.slot.sequence.checked_add(1).ok_or_else(|| {
+            let what = "the header was written more often than can be counted";
+            Damage::new(&self.inner.path, layout::slot_offset(0), what)
+        })?;
+        header.slot.sequence = next;
         let copy = 1 - header.durable_copy;
         header.is_dirty = true;
         self.inner.file.write_at(

@@ -96,8 +96,21 @@ impl Options {
     /// # Errors
     /// [`OpenError`].
     pub fn open(&self, path: impl AsRef<Path>) -> Result<Database, OpenError> {
+        self.open_wrapped(path, |disk| disk)
+    }
+
+    /// As [`open`](Self::open), on what `wrap` makes of the directory, once it is locked: for tests
+    /// that crash a program on a disk of their own.
+    ///
+    /// # Errors
+    /// [`OpenError`].
+    pub fn open_wrapped(
+        &self,
+        path: impl AsRef<Path>,
+        wrap: impl FnOnce(Arc<dyn Disk>) -> Arc<dyn Disk>,
+    ) -> Result<Database, OpenError> {
         let path = path.as_ref();
-        let store = RedbStore::open(path, &self.store_options())?;
+        let store = RedbStore::open(path, &self.store_options(), wrap)?;
         Ok(Database::new(LocalBackend::with_thread(
             store,
             self.env.clone(),

@@ -6,7 +6,7 @@ mod support;
 
 use std::fmt::Debug;
 
-use dgen_backend::{KeyRange, tuple::Element};
+use dgen_backend::{KeyRange, Transaction, tuple::Element};
 use dgen_server::{
     Context, Failure, Handle, Never, Reply, Server, StartError, StartOptions, Tenant,
 };
@@ -105,8 +105,8 @@ async fn rows(tenant: &Tenant, id: &str) -> Vec<(Vec<u8>, Vec<u8>)> {
     let id = Element::Tuple(vec![Element::String(id.into())]);
     let server = vec![Element::String("Keeper".into()), id];
     let state = tenant.subspace().subspace(&server).subspace(&"s");
-    let tx = tenant.database().begin().unwrap();
-    let rows = tx.collect_range(KeyRange::subspace(&state)).await.unwrap();
+    let all = async |tx: Transaction| tx.collect_range(KeyRange::subspace(&state)).await;
+    let rows = tenant.database().transact(all).await.unwrap();
     let version = dgen_codec::version_key(&state);
     let rows = rows.into_iter().filter(|row| row.key[..] != version[..]);
     rows.map(|row| (row.key[state.bytes().len()..].to_vec(), row.value.to_vec()))
@@ -272,7 +272,7 @@ on_each_store! {
 
     /// SPEC C1, C2: lists in structs in lists: edits at every depth are read back, and each writes
     /// little more than itself.
-    async fn nested_lists_keep_every_edit(store: Store) {
+    async fn nested_lists_keep_every_edit(store: Store, faultless = "it counts what is read or written") {
         let (tenant, counts) = counting(&store);
         let keeper = start::<Vec<Board>>(&tenant, "boards").await;
         let mut boards: Vec<_> = (0..20).map(board).collect();
@@ -307,7 +307,7 @@ on_each_store! {
     }
 
     /// SPEC C2: moving one item of a long list writes that item alone, wherever it goes.
-    async fn moving_an_item_writes_that_item_alone(store: Store) {
+    async fn moving_an_item_writes_that_item_alone(store: Store, faultless = "it counts what is read or written") {
         let (tenant, counts) = counting(&store);
         let keeper = start::<Vec<Item>>(&tenant, "list").await;
         let mut items: Vec<_> = (0..2_000).map(item).collect();
@@ -325,7 +325,7 @@ on_each_store! {
 
     /// SPEC C2: a list grows to 100,000 items; the last ten thousand cost no more than the first, and a
     /// cold process reads them all in order.
-    async fn a_list_grows_to_a_hundred_thousand_items(store: Store) {
+    async fn a_list_grows_to_a_hundred_thousand_items(store: Store, faultless = "a transaction of hundreds of reads seldom gets through") {
         let (tenant, counts) = counting(&store);
         let journal = Handle::<Journal>::start(&tenant, (), ()).await.unwrap();
         let mut costs = Vec::new();
@@ -344,7 +344,7 @@ on_each_store! {
 
     /// SPEC C2, S4: a state of eight megabytes: its parts are written one by one, a small change
     /// beside them writes little, and a cold process reads it.
-    async fn a_state_of_megabytes_works(store: Store) {
+    async fn a_state_of_megabytes_works(store: Store, faultless = "it counts what is read or written") {
         let (tenant, counts) = counting(&store);
         let keeper = start::<Volumes>(&tenant, "large").await;
         let mut volumes = Volumes::default();
@@ -419,6 +419,8 @@ impl AnyContact {
     fn into_contact<T: Contact>(self) -> T {
         match self {
             Self::Struct { name, number } => T::of(&name, number),
+            // The first state, if it has to be read.
+            Self::List(items) if items.is_empty() => T::default(),
             Self::List(items) => T::of(&items[0].id, items[0].count),
             Self::Text(text) => {
                 let (name, number) = text.split_once(' ').unwrap();

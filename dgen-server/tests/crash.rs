@@ -27,12 +27,14 @@ const STEPS_MAX: usize = 3_000;
 /// Runs `story` with a death before and after each step, until the process reaches the story's end
 /// alive. The story gets a name of its own for its servers.
 async fn at_every_step(store: &Tenant, story: impl AsyncFn(Death, String, MockClock) -> Life) {
-    let (mut deaths, mut step) = (0, 1);
+    let (mut deaths, mut step, mut stories) = (0, 1, 7);
     while step < STEPS_MAX {
         let mut is_over = true;
         for death in [Death::Before(step), Death::After(step)] {
             let life = {
-                let clock = MockClock::new(7);
+                // Other randomness each time, so that no process is taken for an earlier one.
+                let clock = MockClock::new(stories);
+                stories += 1;
                 let story = story(death, format!("{death:?}"), clock.clone());
                 while_time_passes(&clock, store, story).await
             };
@@ -231,17 +233,18 @@ on_each_store! {
     /// actions, of locked work.
     async fn a_message_takes_effect_once_wherever_in_the_users_code_the_process_dies(store: Store) {
         let store = &store.tenant;
-        for (point, actions) in [
+        let points = [
             (Point::Handler, vec!["first", "second"]),
             (Point::FirstAction, vec![]),
             (Point::SecondAction, vec!["first"]),
             (Point::LockedWork, vec!["first", "second"]),
             (Point::LockedWorkDone, vec!["first", "second"]),
-        ] {
+        ];
+        for ((point, actions), seed) in points.into_iter().zip(7..) {
             let name = format!("{point:?}");
             let (a, b) = (&format!("{name} a"), &format!("{name} b"));
             push_all_kinds(store, a, b).await;
-            let (clock, life) = (MockClock::new(7), Life::new(Death::Never));
+            let (clock, life) = (MockClock::new(seed), Life::new(Death::Never));
             ACTIONS.take();
             DIES.set(Some((point, life.clone())));
             let mortal = life.open(store, &clock);

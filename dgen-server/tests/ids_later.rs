@@ -21,7 +21,7 @@ fn answer(text: &str) -> Step {
 
 on_each_mocked_store! {
     /// SPEC T3, S6: who repeats a call whose reply is to come gets it too, and who repeats it later.
-    async fn all_who_repeat_a_deferred_call_are_answered(store: Mocked) {
+    async fn all_who_repeat_a_deferred_call_are_answered(store: Mocked, faultless = "it counts runs") {
         let here = desk(&store.tenant, "desk").await;
         let there = DeskHandle::client(&store.elsewhere(), "desk");
         let asking = join_all([&here, &there, &here, &there].map(|handle| ask(handle, "id")));
@@ -92,7 +92,7 @@ on_each_mocked_store! {
     }
     /// SPEC T3, S5: a priority message with the id of the one that is worked on under the lock takes no
     /// effect beside it.
-    async fn a_priority_message_is_refused_while_its_id_is_worked_on(store: Mocked) {
+    async fn a_priority_message_is_refused_while_its_id_is_worked_on(store: Mocked, faultless = "it counts runs") {
         let options = woken_only().lock_lease(Duration::from_secs(3_600));
         let here = desk_with(&store.tenant, "desk", options).await;
         let steps = vec![Step::Lock { seconds: 3 }, Step::Note("note".to_owned())];

@@ -100,7 +100,7 @@ on_each_mocked_store! {
     }
 
     /// SPEC T3, S7: a call that goes on as locked work.
-    async fn a_locking_call_takes_effect_once_in_a_window(store: Mocked) {
+    async fn a_locking_call_takes_effect_once_in_a_window(store: Mocked, faultless = "it counts runs") {
         let desk = &desk_with(&store.tenant, "desk", options()).await;
         let send = async || {
             let steps = vec![Step::Lock { seconds: 0 }];
@@ -110,7 +110,7 @@ on_each_mocked_store! {
     }
 
     /// SPEC T3, S7: a cast that does, through the queue.
-    async fn a_locking_cast_takes_effect_once_in_a_window(store: Mocked) {
+    async fn a_locking_cast_takes_effect_once_in_a_window(store: Mocked, faultless = "it counts runs") {
         let desk = &desk_with(&store.tenant, "desk", options()).await;
         let there = DeskHandle::client(&store.elsewhere(), "desk");
         let send = async || {
@@ -122,7 +122,7 @@ on_each_mocked_store! {
     }
 
     /// SPEC T3: a call that is answered later, whose reply comes in another window.
-    async fn a_deferred_call_takes_effect_once_in_a_window(store: Mocked) {
+    async fn a_deferred_call_takes_effect_once_in_a_window(store: Mocked, faultless = "it counts runs") {
         let desk = &desk_with(&store.tenant, "desk", options()).await;
         let send = async || {
             let env = store.tenant.env().clone();

@@ -84,7 +84,7 @@ on_each_store! {
     }
 
     /// Transactions that are tried again are counted as conflicts.
-    async fn conflicts_are_counted(store: Store) {
+    async fn conflicts_are_counted(store: Store, faultless = "it counts conflicts") {
         let (recorder, _guard) = Recorder::install();
         let rates = Rates { conflict: 0.3, ..Rates::default() };
         let faulty = FaultyBackend::new(store.tenant.database().clone(), 3, rates);

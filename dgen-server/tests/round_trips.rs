@@ -127,7 +127,7 @@ fn queued_increment(client: &CounterHandle) -> dgen_server::Call<'_, Counter, i6
 on_each_store! {
     /// SPEC F3: with a warm process an inline call costs one round trip of reads and one commit; one that
     /// changes nothing costs no commit; those that come together cost what one does.
-    async fn an_inline_call_costs_one_round_trip_and_one_commit(store: Store) {
+    async fn an_inline_call_costs_one_round_trip_and_one_commit(store: Store, faultless = "it counts round trips") {
         let store = store.tenant;
         let here = Metered::of(&store);
         let counter = here.warm().await;
@@ -146,7 +146,7 @@ on_each_store! {
     }
 
     /// SPEC F3, S5: a priority call costs the same, here and, where no process is, at its caller.
-    async fn a_priority_call_costs_one_round_trip_and_one_commit(store: Store) {
+    async fn a_priority_call_costs_one_round_trip_and_one_commit(store: Store, faultless = "it counts round trips") {
         let store = store.tenant;
         let here = Metered::of(&store);
         let counter = here.warm().await;
@@ -163,7 +163,7 @@ on_each_store! {
 
     /// SPEC F3: a batch of a hundred casts of another OS process costs their sender one commit and no
     /// read, and the consumer one round trip and one commit.
-    async fn a_hundred_queued_casts_cost_what_an_inline_call_does(store: Store) {
+    async fn a_hundred_queued_casts_cost_what_an_inline_call_does(store: Store, faultless = "it counts round trips") {
         let store = store.tenant;
         let here = Metered::of(&store);
         let counter = here.warm().await;
@@ -185,7 +185,7 @@ on_each_store! {
     /// SPEC F3, S4: a queued call of another OS process costs its push, which reads nothing; the
     /// consumer's batch; and one read of the answer, for which alone its caller waits. Then it is taken
     /// away.
-    async fn a_queued_call_costs_a_push_a_batch_and_a_read(store: Store) {
+    async fn a_queued_call_costs_a_push_a_batch_and_a_read(store: Store, faultless = "it counts round trips") {
         let store = store.tenant;
         let here = Metered::of(&store);
         let _counter = here.warm().await;

@@ -86,7 +86,7 @@ on_each_mocked_store! {
     }
 
     /// SPEC S4: more of them than one transaction sweeps.
-    async fn many_dead_callers_are_swept(store: Mocked) {
+    async fn many_dead_callers_are_swept(store: Mocked, faultless = "it polls the call once, and a second try needs more") {
         let there = store.elsewhere();
         let client = DeskHandle::client(&there, "desk");
         for _ in 0..600 {
@@ -148,7 +148,7 @@ on_each_mocked_store! {
     }
 
     /// SPEC S4, S6: nor does one whose reply was deferred, and came too late.
-    async fn a_deferred_call_that_timed_out_leaves_nothing(store: Mocked) {
+    async fn a_deferred_call_that_timed_out_leaves_nothing(store: Mocked, faultless = "it counts runs") {
         let desk = desk(&store.tenant, "desk").await;
         let there = DeskHandle::client(&store.elsewhere(), "desk");
         for handle in [&desk, &there] {

@@ -77,7 +77,7 @@ impl Backend for Interposed {
     }
 
     fn can_lose_commit_answer(&self) -> bool {
-        false
+        self.db.can_lose_commit_answer()
     }
 }
 

@@ -24,7 +24,8 @@ struct Options {
     /// Failures are told, and not made small.
     #[arg(long)]
     brief: bool,
-    /// Plants bugs, one after the other, and says in how many worlds each is found.
+    /// Plants bugs, one after the other, and says in how many worlds each is found. With a seed, plants
+    /// the first in that world, and tells what comes of it.
     #[cfg(feature = "planted-bugs")]
     #[arg(long)]
     planted: bool,
@@ -41,6 +42,12 @@ fn main() -> ExitCode {
     let count = options
         .seeds
         .unwrap_or(if options.seed.is_some() { 1 } else { 1_000 });
+    #[cfg(feature = "planted-bugs")]
+    if options.planted && options.seed.is_some() && count == 1 {
+        let bugs = bugs(options.bug.as_deref());
+        dgen_backend::planted::plant(bugs.first().copied());
+        return one(first, &options);
+    }
     #[cfg(feature = "planted-bugs")]
     if options.planted {
         return planted(first..first.saturating_add(count), options.bug.as_deref());
@@ -90,11 +97,9 @@ fn one(seed: u64, options: &Options) -> ExitCode {
 /// Looks for each planted bug in all of these worlds.
 #[cfg(feature = "planted-bugs")]
 fn planted(seeds: std::ops::Range<u64>, only: Option<&str>) -> ExitCode {
-    use dgen_backend::planted::Bug;
     use dgen_sim::planted::look_for;
 
-    let is_asked_for = |bug: &Bug| only.is_none_or(|only| format!("{bug:?}") == only);
-    let bugs: Vec<_> = Bug::ALL.into_iter().filter(is_asked_for).collect();
+    let bugs = bugs(only);
     let mut missed = Vec::new();
     for &bug in &bugs {
         let found = look_for(bug, seeds.clone(), false);
@@ -109,6 +114,14 @@ fn planted(seeds: std::ops::Range<u64>, only: Option<&str>) -> ExitCode {
         missed.len()
     );
     exit(missed.is_empty())
+}
+
+/// The planted bugs, or the one of that name.
+#[cfg(feature = "planted-bugs")]
+fn bugs(only: Option<&str>) -> Vec<dgen_backend::planted::Bug> {
+    let bugs = dgen_backend::planted::Bug::ALL.into_iter();
+    bugs.filter(|bug| only.is_none_or(|only| format!("{bug:?}") == only))
+        .collect()
 }
 
 fn exit(is_right: bool) -> ExitCode {

@@ -1,12 +1,14 @@
 //! The project's own commands.
 //!
-//! `cargo xtask ci` is what `.ci/run` runs; `cargo xtask sim` plays random worlds; `cargo xtask bench`
-//! measures; `cargo xtask fdb-test` runs what needs a FoundationDB cluster.
+//! `cargo xtask ci` is what `.ci/run` runs; `cargo xtask bench` measures; `cargo xtask sim` plays random
+//! worlds; `cargo xtask crash` kills programs on an embedded store; `cargo xtask fdb-test` runs what
+//! needs a FoundationDB cluster.
 
 mod bench;
 mod cargo;
 mod ci;
 mod counter;
+mod crash;
 mod examples;
 #[cfg(unix)]
 mod fdb_test;
@@ -49,6 +51,15 @@ enum Task {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         options: Vec<OsString>,
     },
+    /// Kills a program on an embedded store, again and again, and checks what is left; `crash --help`
+    /// shows its options.
+    // The options are written down once, in the harness.
+    #[command(disable_help_flag = true)]
+    Crash {
+        /// Options of the harness.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        options: Vec<OsString>,
+    },
     /// Tests what runs on FoundationDB, on a real cluster.
     #[cfg(unix)]
     FdbTest(fdb_test::Options),
@@ -69,6 +80,7 @@ fn run(task: Task) -> Outcome<ExitCode> {
         Task::Ci => ci::run()?,
         Task::Bench { options } => bench::run(&options)?,
         Task::Sim { options } => return sim::run(&options),
+        Task::Crash { options } => crash::run(&options)?,
         #[cfg(unix)]
         Task::FdbTest(options) => fdb_test::run(&options)?,
     }

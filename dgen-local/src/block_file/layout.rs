@@ -122,7 +122,8 @@ pub(super) fn block_offset(block: u64) -> u64 {
 /// The length of the file that holds `logical_len` bytes.
 pub(super) fn physical_len(logical_len: u64) -> u64 {
     let blocks = logical_len.div_ceil(BLOCK_BYTES as u64);
-    BLOCKS_OFFSET + blocks.saturating_sub(1).saturating_mul(STRIDE_BYTES as u64)
+    let blocks_size = blocks.saturating_sub(1).saturating_mul(STRIDE_BYTES as u64);
+    blocks_size.saturating_add(BLOCKS_OFFSET)
 }
 
 /// The checksum stored after a block. Seeded with the store and the place, so that a block of

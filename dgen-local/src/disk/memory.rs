@@ -90,7 +90,8 @@ impl MemoryDisk {
         self.lock().syncs_until_failure = Some(count);
     }
 
-    /// Fails writes with `StorageFull` once `bytes` more have been written.
+    /// Fails writes with `StorageFull` once `bytes` more have been written. The first that fails
+    /// has written the sectors that there was room for.
     pub fn fill_after_bytes(&self, bytes: u64) {
         self.lock().bytes_until_full = Some(bytes);
     }
@@ -261,8 +262,14 @@ impl DiskFile for MemoryFile {
     fn write_at(&self, offset: u64, data: &[u8]) -> io::Result<()> {
         let mut state = self.disk.lock();
         state.begin_operation()?;
-        state.take_space(data.len() as u64)?;
-        state.files[self.index].push(Write::Bytes(offset as usize, data.to_vec()));
+        let room = state.take_space(offset as usize, data.len());
+        if room > 0 || data.is_empty() {
+            let written = data[..room].to_vec();
+            state.files[self.index].push(Write::Bytes(offset as usize, written));
+        }
+        if room < data.len() {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
         Ok(())
     }
 
@@ -325,15 +332,18 @@ impl State {
         }
     }
 
-    fn take_space(&mut self, bytes: u64) -> io::Result<()> {
-        match &mut self.bytes_until_full {
-            Some(left) if *left < bytes => Err(io::ErrorKind::StorageFull.into()),
-            Some(left) => {
-                *left -= bytes;
-                Ok(())
-            }
-            None => Ok(()),
+    /// How many of `len` bytes at `offset` there is room for, in whole sectors. They are taken.
+    fn take_space(&mut self, offset: usize, len: usize) -> usize {
+        let Some(left) = &mut self.bytes_until_full else {
+            return len;
+        };
+        if *left >= len as u64 {
+            *left -= len as u64;
+            return len;
         }
+        let end = (offset + *left as usize) / SECTOR_BYTES * SECTOR_BYTES;
+        *left = 0;
+        end.saturating_sub(offset)
     }
 
     fn change(&mut self, change: Change) {
@@ -514,6 +524,10 @@ mod tests {
         file.write_at(0, b"12").unwrap();
         let full = file.write_at(0, b"3").unwrap_err();
         assert!(crate::disk::is_no_space(&full));
+        disk.fill_after_bytes(600);
+        let large = disk.open("large", true).unwrap();
+        large.write_at(0, &[7; 1_000]).unwrap_err();
+        assert_eq!(large.len().unwrap(), SECTOR_BYTES as u64, "whole sectors");
 
         disk.clear_faults();
         disk.stop_after(1);

@@ -79,7 +79,10 @@ pub(super) fn first_group_offset() -> u64 {
 
 pub(super) fn round_size(size_bytes: u64) -> u64 {
     let least = first_group_offset() + SEAL_BYTES;
-    size_bytes.max(least).next_multiple_of(HEADER_BYTES as u64)
+    let size_bytes = size_bytes.max(least);
+    size_bytes
+        .checked_next_multiple_of(HEADER_BYTES as u64)
+        .unwrap_or(u64::MAX)
 }
 
 /// Makes the file: fills it, flushes, and only then writes the header, flushes again, and makes
@@ -141,6 +144,10 @@ pub(super) fn read_header(
             header.sequence, header.store_id
         );
         return Err(damage(16, what));
+    }
+    if header.size_bytes != round_size(header.size_bytes) {
+        let what = format!("no log segment has {} bytes", header.size_bytes);
+        return Err(damage(32, what));
     }
     if len < header.size_bytes {
         let what = format!(

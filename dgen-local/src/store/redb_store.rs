@@ -55,18 +55,13 @@ struct Durable {
 }
 
 impl RedbStore {
-    /// Opens the store in the directory `path`, or makes one there.
+    /// Opens the store in the directory `path`, or makes one there, on what `wrap` makes of the
+    /// directory: itself, a disk that counts, one that is slower.
     ///
     /// # Errors
     ///
     /// See [`OpenError`]. Nothing acknowledged is lost by a failed open.
-    pub(crate) fn open(path: &Path, options: &StoreOptions) -> Result<Self, OpenError> {
-        Self::open_wrapped(path, options, |disk| disk)
-    }
-
-    /// Like [`open`](RedbStore::open), on what `wrap` makes of the directory: a disk that counts,
-    /// or one that is slower.
-    pub(crate) fn open_wrapped(
+    pub(crate) fn open(
         path: &Path,
         options: &StoreOptions,
         wrap: impl FnOnce(Arc<dyn Disk>) -> Arc<dyn Disk>,

@@ -64,7 +64,7 @@ impl Backend for HeldUp {
     }
 
     fn can_lose_commit_answer(&self) -> bool {
-        false
+        self.db.can_lose_commit_answer()
     }
 }
 

@@ -15,6 +15,8 @@ mod blocking;
 mod dead_letters;
 mod deferred;
 mod failing;
+#[path = "../support/faulty.rs"]
+mod faulty;
 mod fencing;
 mod infos;
 mod killed;

@@ -10,6 +10,7 @@ use dgen_testkit::{
 };
 
 use crate::{
+    faulty::faulty,
     probe::Probe,
     script::{Actor, Step},
 };
@@ -40,6 +41,14 @@ impl World {
 
     pub(crate) fn on_disk() -> Self {
         Self::new(Some(tempfile::tempdir().expect("a folder can be made")))
+    }
+
+    /// In memory, where reads, commits and watches fail now and then.
+    pub(crate) fn with_faults() -> Self {
+        let clock = MockClock::new(1).auto_advance_max(AUTO_ADVANCE_MAX);
+        let options = dgen_local::Options::default().env(clock.env());
+        let db = options.in_memory().expect("the store opens");
+        Self::on(faulty(db), clock, None)
     }
 
     dgen_testkit::on_cluster! {
@@ -149,9 +158,9 @@ impl World {
             for _ in 0..50 {
                 tokio::task::yield_now().await;
             }
-            let tx = self.tenant.database().begin().unwrap();
-            tx.add(b"settled", 1).unwrap();
-            tx.commit().await.unwrap();
+            let db = self.tenant.database();
+            let settled = db.transact(async |tx| tx.add(b"settled", 1));
+            settled.await.expect("the store writes");
         }
     }
 
@@ -211,8 +220,9 @@ impl World {
     }
 
     async fn keys_in(&self, range: KeyRange) -> Vec<Vec<u8>> {
-        let tx = self.tenant.database().begin().unwrap();
-        let rows = tx.snapshot().collect_range(range).await.unwrap();
+        let db = self.tenant.database();
+        let rows = db.transact(async |tx| tx.snapshot().collect_range(range.clone()).await);
+        let rows = rows.await.expect("the store reads");
         rows.into_iter().map(|row| row.key.to_vec()).collect()
     }
 }
@@ -282,9 +292,22 @@ pub(crate) async fn guarded(test: impl Future<Output = ()>) {
     guarded.expect("the test does not hang");
 }
 
-/// Runs each test on disk, in memory, and on a cluster where there is one.
+/// Runs each test on disk, in memory, in memory with faults, and on a cluster where there is one.
+/// `faultless = "why"` leaves the faults out.
 macro_rules! on_each_store {
-    ($($(#[$attribute:meta])* async fn $name:ident($world:ident: World) $body:block)*) => {
+    ($($(#[$attribute:meta])* async fn $name:ident(
+        $world:ident: World $(, faultless = $reason:literal)?
+    ) $body:block)*) => {
+        mod with_faults {
+            #[allow(unused_imports, reason = "a file may have no test with faults")]
+            use super::*;
+            $($crate::world::unless! { [$($reason)?]
+                $(#[$attribute])* #[tokio::test] async fn $name() {
+                    let $world = World::with_faults();
+                    guarded(async $body).await;
+                }
+            })*
+        }
         mod in_memory {
             use super::*;
             $($(#[$attribute])* #[tokio::test] async fn $name() {
@@ -311,4 +334,13 @@ macro_rules! on_each_store {
     };
 }
 
+/// The item, unless there is a reason against it.
+macro_rules! unless {
+    ([] $item:item) => {
+        $item
+    };
+    ([$reason:literal] $item:item) => {};
+}
+
 pub(crate) use on_each_store;
+pub(crate) use unless;

@@ -164,8 +164,8 @@ pub(crate) async fn stored(store: &Tenant, id: &str) -> Ledger {
     let id = Element::Tuple(vec![Element::String(id.into())]);
     let server = vec![Element::String(Ledger::NAME.into()), id];
     let state = store.subspace().subspace(&server).subspace(&"s");
-    let tx = store.database().begin().expect("the store is open");
-    let loaded = dgen_codec::load::<Ledger>(&tx, &state).await;
-    let loaded = loaded.expect("the state can be read");
+    let db = store.database();
+    let loaded = db.transact(async |tx| dgen_codec::load::<Ledger>(&tx, &state).await);
+    let loaded = loaded.await.expect("the state can be read");
     loaded.map(|loaded| loaded.value).unwrap_or_default()
 }

@@ -5,7 +5,7 @@ use std::{
     path::Path,
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicI64, Ordering},
     },
     time::{Duration, Instant, SystemTime},
 };
@@ -16,7 +16,9 @@ use dgen_backend::{
     tuple::{Element, Subspace, unpack},
 };
 use dgen_server::{Handle, Server, StartOptions, Tenant};
-use dgen_testkit::{MockClock, counting::counted};
+use dgen_testkit::MockClock;
+
+use super::{elsewhere::elsewhere, faulty::faulty};
 
 /// How often a test looks before it says that nothing comes any more.
 const LOOKS_MAX: usize = 10_000_000;
@@ -27,12 +29,16 @@ const STEPS_MAX: usize = 1_000;
 /// A conflict is waited out by itself; whatever is longer waits for the test.
 const AUTO_ADVANCE_MAX: Duration = Duration::from_millis(40);
 
+/// How long a store with faults stands still before its clock moves by itself, and by how much.
+const YIELDS_OF_STANDSTILL: usize = 50_000;
+const STANDSTILL: Duration = Duration::from_millis(100);
+
 /// A store to test on, its clock, and what keeps it alive.
 pub(crate) struct Mocked {
     pub(crate) tenant: Tenant,
     pub(crate) clock: MockClock,
-    /// How far the calendar is behind, in milliseconds.
-    behind_millis: Arc<AtomicU64>,
+    /// How far the calendar is ahead of the clock, in milliseconds.
+    ahead_millis: Arc<AtomicI64>,
     /// How many commits settle what is under way.
     settling_commits: usize,
     folder: Option<tempfile::TempDir>,
@@ -47,15 +53,47 @@ impl Mocked {
         Self::new(Some(tempfile::tempdir().expect("a folder can be made")))
     }
 
+    /// In memory, where reads, commits and watches fail now and then. Short backoffs take no time, so
+    /// that the clock stays where the test has put it. It moves by itself only if nothing goes on
+    /// without: who seems to have lost the queue to another consumer stands by for a while.
+    pub(crate) fn faulty() -> Self {
+        let clock = MockClock::new(1);
+        let ahead_millis = Arc::default();
+        let env = Env::new(Calendar {
+            is_short_free: true,
+            ..calendar(&clock, &ahead_millis)
+        });
+        let moved = clock.clone();
+        let keep_moving = async move {
+            loop {
+                for _ in 0..YIELDS_OF_STANDSTILL {
+                    tokio::task::yield_now().await;
+                }
+                moved.advance(STANDSTILL);
+            }
+        };
+        env.spawn(keep_moving).expect("a test has a runtime");
+        let plain = open(None, &env);
+        let db = faulty(plain.database().clone());
+        Self {
+            tenant: Tenant::new(db, plain.subspace().clone()),
+            clock,
+            ahead_millis,
+            // Whoever is woken may have to try again.
+            settling_commits: 16,
+            folder: None,
+        }
+    }
+
     dgen_testkit::on_cluster! {
         pub(crate) fn on_cluster() -> Self {
             let clock = MockClock::new(1).auto_advance_max(AUTO_ADVANCE_MAX);
-            let behind_millis = Arc::default();
-            let db = dgen_testkit::cluster::database(env(&clock, &behind_millis));
+            let ahead_millis = Arc::default();
+            let db = dgen_testkit::cluster::database(env(&clock, &ahead_millis));
             Self {
                 tenant: Tenant::new(db, Subspace::from("dgen")),
                 clock,
-                behind_millis,
+                ahead_millis,
                 // A consumer that is woken there reads and commits across the network.
                 settling_commits: 16,
                 folder: None,
@@ -65,12 +103,12 @@ impl Mocked {
 
     fn new(folder: Option<tempfile::TempDir>) -> Self {
         let clock = MockClock::new(1).auto_advance_max(AUTO_ADVANCE_MAX);
-        let behind_millis = Arc::default();
+        let ahead_millis = Arc::default();
         let path = folder.as_ref().map(tempfile::TempDir::path);
         Self {
-            tenant: open(path, &env(&clock, &behind_millis)),
+            tenant: open(path, &env(&clock, &ahead_millis)),
             clock,
-            behind_millis,
+            ahead_millis,
             settling_commits: 4,
             folder,
         }
@@ -83,7 +121,7 @@ impl Mocked {
         };
         drop(self.tenant);
         Self {
-            tenant: open(Some(folder.path()), &env(&self.clock, &self.behind_millis)),
+            tenant: open(Some(folder.path()), &env(&self.clock, &self.ahead_millis)),
             folder: Some(folder),
             ..self
         }
@@ -91,8 +129,7 @@ impl Mocked {
 
     /// The store as another OS process would have it: with calls and mailboxes of its own.
     pub(crate) fn elsewhere(&self) -> Tenant {
-        let (db, _counts) = counted(self.tenant.database().clone());
-        Tenant::new(db, self.tenant.subspace().clone())
+        elsewhere(&self.tenant)
     }
 
     /// Moves the clock, once all that is under way has settled.
@@ -134,16 +171,20 @@ impl Mocked {
 
     /// Puts the calendar back, and lets the clock for durations go on.
     pub(crate) fn put_calendar_back(&self, by: Duration) {
-        let millis = u64::try_from(by.as_millis()).expect("a test's duration");
-        self.behind_millis.fetch_add(millis, Ordering::Relaxed);
+        self.ahead_millis.fetch_sub(millis(by), Ordering::Relaxed);
+    }
+
+    /// Puts the calendar forward, and lets the clock for durations go on.
+    pub(crate) fn put_calendar_forward(&self, by: Duration) {
+        self.ahead_millis.fetch_add(millis(by), Ordering::Relaxed);
     }
 
     /// All keys but commit markers, as tuples below the tenant.
     pub(crate) async fn keys(&self) -> Vec<Vec<Element<'static>>> {
         let prefix = self.tenant.subspace().bytes();
-        let tx = self.tenant.database().begin().expect("the store is open");
-        let rows = tx.collect_range(KeyRange::prefix(prefix)).await;
-        let rows = rows.expect("the store reads");
+        let db = self.tenant.database();
+        let rows = db.transact(async |tx| tx.collect_range(KeyRange::prefix(prefix)).await);
+        let rows = rows.await.expect("the store reads");
         rows.iter()
             .map(|row| {
                 let key: Vec<Element<'_>> = unpack(&row.key[prefix.len()..]).expect("a tuple");
@@ -204,17 +245,28 @@ fn open(path: Option<&Path>, env: &Env) -> Tenant {
     Tenant::new(db, Subspace::from("dgen"))
 }
 
-/// The clock's environment, with a calendar that can be put back.
-fn env(clock: &MockClock, behind_millis: &Arc<AtomicU64>) -> Env {
-    Env::new(Calendar {
+fn millis(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).expect("a test's duration")
+}
+
+/// The clock's environment, with a calendar that can be wrong.
+fn env(clock: &MockClock, ahead_millis: &Arc<AtomicI64>) -> Env {
+    Env::new(calendar(clock, ahead_millis))
+}
+
+fn calendar(clock: &MockClock, ahead_millis: &Arc<AtomicI64>) -> Calendar {
+    Calendar {
         clock: clock.clone(),
-        behind_millis: Arc::clone(behind_millis),
-    })
+        ahead_millis: Arc::clone(ahead_millis),
+        is_short_free: false,
+    }
 }
 
 struct Calendar {
     clock: MockClock,
-    behind_millis: Arc<AtomicU64>,
+    /// Whether a sleep as short as a backoff leaves the clock alone.
+    is_short_free: bool,
+    ahead_millis: Arc<AtomicI64>,
 }
 
 impl Environment for Calendar {
@@ -223,8 +275,13 @@ impl Environment for Calendar {
     }
 
     fn wall_clock(&self) -> SystemTime {
-        let behind = Duration::from_millis(self.behind_millis.load(Ordering::Relaxed));
-        self.clock.wall_clock() - behind
+        let ahead = self.ahead_millis.load(Ordering::Relaxed);
+        let by = Duration::from_millis(ahead.unsigned_abs());
+        if ahead < 0 {
+            self.clock.wall_clock() - by
+        } else {
+            self.clock.wall_clock() + by
+        }
     }
 
     fn random(&self, buffer: &mut [u8]) {
@@ -232,6 +289,9 @@ impl Environment for Calendar {
     }
 
     fn sleep(&self, duration: Duration) -> BoxFuture<()> {
+        if self.is_short_free && duration <= AUTO_ADVANCE_MAX {
+            return Box::pin(tokio::task::yield_now());
+        }
         self.clock.sleep(duration)
     }
 
@@ -244,10 +304,22 @@ impl Environment for Calendar {
     }
 }
 
-/// Runs each test on disk, in memory, and on a cluster where there is one, on a clock that the test
-/// moves.
+/// Runs each test on disk, in memory, in memory with faults, and on a cluster where there is one, on
+/// a clock that the test moves. `faultless = "why"` leaves the faults out.
 macro_rules! on_each_mocked_store {
-    ($($(#[$attribute:meta])* async fn $name:ident($store:ident: Mocked) $body:block)*) => {
+    ($($(#[$attribute:meta])* async fn $name:ident(
+        $store:ident: Mocked $(, faultless = $reason:literal)?
+    ) $body:block)*) => {
+        mod with_faults {
+            #[allow(unused_imports, reason = "a file may have no test with faults")]
+            use super::*;
+            $($crate::support::unless! { [$($reason)?]
+                $(#[$attribute])* #[tokio::test] async fn $name() {
+                    let $store = Mocked::faulty();
+                    $body
+                }
+            })*
+        }
         mod in_memory {
             use super::*;
             $($(#[$attribute])* #[tokio::test] async fn $name() {

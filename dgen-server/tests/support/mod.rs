@@ -8,6 +8,7 @@
 
 pub(crate) mod desk;
 pub(crate) mod elsewhere;
+pub(crate) mod faulty;
 pub(crate) mod mocked;
 
 use std::path::Path;
@@ -140,6 +141,16 @@ impl Store {
         }
     }
 
+    /// In memory, where reads, commits and watches fail now and then.
+    pub(crate) fn faulty() -> Self {
+        let plain = Self::in_memory().tenant;
+        let db = faulty::faulty(plain.database().clone());
+        Self {
+            tenant: Tenant::new(db, plain.subspace().clone()),
+            folder: None,
+        }
+    }
+
     dgen_testkit::on_cluster! {
         pub(crate) fn on_cluster() -> Self {
             let db = dgen_testkit::cluster::database(Env::system());
@@ -170,9 +181,22 @@ fn open(path: &Path) -> Tenant {
     dgen_server::open(path).expect("the store opens")
 }
 
-/// Runs each test on disk, in memory, and on a cluster where there is one.
+/// Runs each test on disk, in memory, in memory with faults, and on a cluster where there is one.
+/// `faultless = "why"` leaves the faults out.
 macro_rules! on_each_store {
-    ($($(#[$attribute:meta])* async fn $name:ident($store:ident: Store) $body:block)*) => {
+    ($($(#[$attribute:meta])* async fn $name:ident(
+        $store:ident: Store $(, faultless = $reason:literal)?
+    ) $body:block)*) => {
+        mod with_faults {
+            #[allow(unused_imports, reason = "a file may have no test with faults")]
+            use super::*;
+            $(unless! { [$($reason)?]
+                $(#[$attribute])* #[tokio::test] async fn $name() {
+                    let $store = Store::faulty();
+                    $body
+                }
+            })*
+        }
         mod in_memory {
             use super::*;
             $($(#[$attribute])* #[tokio::test] async fn $name() {
@@ -199,4 +223,13 @@ macro_rules! on_each_store {
     };
 }
 
+/// The item, unless there is a reason against it.
+macro_rules! unless {
+    ([] $item:item) => {
+        $item
+    };
+    ([$reason:literal] $item:item) => {};
+}
+
 pub(crate) use on_each_store;
+pub(crate) use unless;

@@ -173,7 +173,7 @@ impl Backend for Mortal {
     }
 
     fn can_lose_commit_answer(&self) -> bool {
-        false
+        self.db.can_lose_commit_answer()
     }
 }
 

@@ -212,9 +212,9 @@ fn cleared_space_comes_back() {
 fn a_directory_is_open_once() {
     let temporary = tempfile::tempdir().unwrap();
     let path = temporary.path().join("store");
-    let store = RedbStore::open(&path, &small()).unwrap();
+    let store = RedbStore::open(&path, &small(), |disk| disk).unwrap();
     commit(&store, &abcde()).unwrap();
-    let Err(error) = RedbStore::open(&path, &small()) else {
+    let Err(error) = RedbStore::open(&path, &small(), |disk| disk) else {
         panic!("opened twice");
     };
     assert!(
@@ -222,17 +222,17 @@ fn a_directory_is_open_once() {
         "{error}"
     );
     store.close().unwrap();
-    let again = RedbStore::open(&path, &small()).unwrap();
+    let again = RedbStore::open(&path, &small(), |disk| disk).unwrap();
     assert_eq!(rows(&again).unwrap().len(), 5);
 
     let file = temporary.path().join("file");
     std::fs::write(&file, "x").unwrap();
     assert!(matches!(
-        RedbStore::open(&file, &small()),
+        RedbStore::open(&file, &small(), |disk| disk),
         Err(OpenError::NotADirectory { path }) if path == file
     ));
     assert!(matches!(
-        RedbStore::open(&file.join("below"), &small()),
+        RedbStore::open(&file.join("below"), &small(), |disk| disk),
         Err(OpenError::NotADirectory { .. })
     ));
 }
