@@ -1,7 +1,7 @@
 //! Bugs on purpose, to see that tests find them.
 //!
 //! Each stands in the code behind a question, [`is`], whose answer is no. With the feature
-//! `planted-bugs` it is yes for the bug that the thread has [planted](plant); without, the compiler
+//! `planted-bugs` it is yes for the bug that the thread has planted (`plant`); without, the compiler
 //! sees a constant, and nothing is left of the question.
 
 /// A bug.
