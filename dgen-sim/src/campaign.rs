@@ -110,3 +110,20 @@ impl fmt::Display for Summary {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_summary_names_what_failed() {
+        let summary = |failed: Vec<u64>| Summary {
+            seeds: 9,
+            failed,
+            ..Summary::default()
+        };
+        assert_eq!(summary(Vec::new()).to_string(), "sim: 9 seeds, 0 failed");
+        let failed = summary(vec![3, 8]).to_string();
+        assert_eq!(failed, "sim: 9 seeds, 2 failed: seeds 3, 8");
+    }
+}

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use dgen_sim::{
-    campaign,
+    campaign::{self, Summary},
     world::{Part, World},
 };
 
@@ -92,7 +92,12 @@ fn one(seed: u64, options: &Options) -> ExitCode {
     if !is_right && options.without.is_empty() && !options.brief {
         println!("{}", campaign::explain(&world, &verdict));
     }
-    println!("sim: 1 seeds, {} failed", u8::from(!is_right));
+    let summary = Summary {
+        seeds: 1,
+        failed: (!is_right).then_some(seed).into_iter().collect(),
+        ..Summary::default()
+    };
+    println!("{summary}");
     exit(is_right)
 }
 
