@@ -25,6 +25,8 @@ mod error;
 mod extensions;
 pub mod limits;
 mod marker;
+#[doc(hidden)]
+pub mod planted;
 mod range;
 mod read;
 mod retry;

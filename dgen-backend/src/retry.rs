@@ -6,7 +6,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::{Attempt, Database, Error, Transaction, marker::Marker};
+use crate::{
+    Attempt, Database, Error, Transaction,
+    marker::Marker,
+    planted::{self, Bug},
+};
 
 /// How long and how often a transaction is tried.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -79,7 +83,8 @@ where
         let remaining = clock.remaining();
         // Until the attempt's outcome is known: its future may be dropped at any await.
         settle(&mut marker, false);
-        let marker_read = marker.as_ref().filter(|_| clock.attempt.maybe_executed);
+        let is_unsure = clock.attempt.maybe_executed && !planted::is(Bug::RetryWithoutMarker);
+        let marker_read = marker.as_ref().filter(|_| is_unsure);
         let attempt = async {
             if let Some(marker) = marker_read
                 && let Some(committed) = marker.committed_attempt(&tx).await?

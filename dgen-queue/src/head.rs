@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use dgen_backend::{KeyRange, RangePage, RangeRead, Read, Transaction};
+use dgen_backend::{
+    KeyRange, RangePage, RangeRead, Read, Transaction,
+    planted::{self, Bug},
+};
 
 use crate::{
     Error, Item, Limits,
@@ -70,7 +73,9 @@ impl Head {
         // In this order: a read conflict on what the transaction itself has cleared counts for
         // nothing, and two consumers would take the same item (`consumers_of_one_item_conflict`).
         self.tx.add_read_conflict(&taken)?;
-        self.tx.clear_range(&taken)?;
+        if !planted::is(Bug::DoublePop) || self.tx.attempt().number == 1 {
+            self.tx.clear_range(&taken)?;
+        }
         self.tx.add(self.keys.popped(), count as i64)?;
         Ok(self.items.drain(..count).collect())
     }

@@ -4,6 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use dgen_backend::{
     Error as StoreError, RangeRead, Read, Tenant, Transaction, Watch,
+    planted::{self, Bug},
     tuple::{Subspace, Versionstamp},
 };
 
@@ -106,12 +107,17 @@ impl Queue {
         items: impl IntoIterator<Item = impl AsRef<[u8]>>,
     ) -> Result<(), StoreError> {
         // Every item has its place before the first is written, so that too many write nothing.
-        let items = items
+        let mut items = items
             .into_iter()
             .map(|item| Ok((tx.next_user_version()?, item)))
             .collect::<Result<Vec<_>, StoreError>>()?;
         if items.is_empty() {
             return Ok(());
+        }
+        if planted::is(Bug::ReorderedBatch)
+            && let [(first, _), .., (last, _)] = &mut items[..]
+        {
+            std::mem::swap(first, last);
         }
         for (user_version, item) in &items {
             self.push_rows(tx, *user_version, item.as_ref())?;
@@ -430,7 +436,9 @@ impl Queue {
     /// # Errors
     /// [`StoreError::TransactionTooLarge`], [`StoreError::UsedAfterCommit`].
     pub fn notify(&self, tx: &Transaction) -> Result<(), StoreError> {
-        if let Some(count) = &self.count {
+        if let Some(count) = &self.count
+            && !planted::is(Bug::UncountedPush)
+        {
             tx.add(count, 1)?;
         }
         // A versionstamp and not a counter: a counter begins anew behind a delete and could come back

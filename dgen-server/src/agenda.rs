@@ -5,6 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use dgen_backend::{
     Error, KeyRange, KeyValue, RangePage, RangeRead, Read, Transaction,
+    planted::{self, Bug},
     tuple::{Element, Versionstamp, unpack},
 };
 use dgen_codec::{clear_chunks, from_plain};
@@ -256,6 +257,9 @@ fn fire(
     if let Some(key) = key {
         tx.clear(&keys.timer_key(key))?;
     }
+    if planted::is(Bug::TimerLostAtCrash) && now_millis.saturating_sub(due_millis) > 1_000 {
+        return Ok(());
+    }
     let Ok(timed) = from_plain::<Timed>(value) else {
         // It says nothing that could be sent: in the queue it is seen, and becomes a dead letter.
         return keys.queue().push_k(tx, [value]);
@@ -407,6 +411,9 @@ fn sweep_id_key(keys: &Keys, id: &MessageId, until_millis: u64) -> Vec<u8> {
 
 /// The whole minute after the grace.
 fn sweep_at(until_millis: u64) -> u64 {
+    if planted::is(Bug::EagerSweep) {
+        return 0;
+    }
     at_minute(until_millis.saturating_add(clock::millis(SWEEP_GRACE)))
 }
 

@@ -6,7 +6,10 @@
 
 use std::time::{Duration, Instant};
 
-use dgen_backend::{Error, Transaction};
+use dgen_backend::{
+    Error, Transaction,
+    planted::{self, Bug},
+};
 use dgen_codec::{from_plain, to_plain};
 use serde::{Deserialize, Serialize};
 
@@ -110,6 +113,7 @@ impl Hold {
     pub(crate) fn patience(&self) -> Duration {
         match self {
             Self::Failing(failing) => backoff(failing.attempts),
+            Self::Locked(_) if planted::is(Bug::LockWithoutLease) => Duration::ZERO,
             Self::Locked(lock) if lock.is_free => Duration::ZERO,
             Self::Locked(lock) => Duration::from_millis(lock.lease),
         }

@@ -3,7 +3,11 @@
 use std::collections::HashSet;
 
 use bytes::Bytes;
-use dgen_backend::{Error, Read, Transaction, tuple::Versionstamp};
+use dgen_backend::{
+    Error, Read, Transaction,
+    planted::{self, Bug},
+    tuple::Versionstamp,
+};
 use dgen_codec::{clear_chunks, first_chunk_key, write_chunks};
 
 use crate::{
@@ -158,7 +162,9 @@ fn answer_caller(
         agenda::forget_sweep_of_reply(tx, keys, &from, until_millis)?;
         return Ok(Some((from, answer)));
     }
-    write_chunks(tx, &key, &answer.to_bytes())?;
+    if !planted::is(Bug::LostReply) {
+        write_chunks(tx, &key, &answer.to_bytes())?;
+    }
     Ok(None)
 }
 

@@ -2,7 +2,7 @@
 
 #[cfg(unix)]
 use crate::fdb_test;
-use crate::{cargo, counter, examples, outcome::Outcome, step::Steps};
+use crate::{cargo, counter, examples, outcome::Outcome, sim, step::Steps};
 
 /// Runs every step, to the first that fails.
 pub(crate) fn run() -> Outcome {
@@ -21,6 +21,7 @@ pub(crate) fn run() -> Outcome {
     })?;
     steps.run("test", || cargo::run(["test"]))?;
     steps.run("test xtask", || cargo::run(["test", "--package", "xtask"]))?;
+    steps.run("test sim", sim::test)?;
     steps.run("counter", counter::counts_on)?;
     steps.run("examples", examples::work)?;
     if cargo::is_installed("cargo", &["deny", "--version"]) {

@@ -1,7 +1,8 @@
 //! The project's own commands.
 //!
-//! `cargo xtask ci` is what `.ci/run` runs; `cargo xtask bench` measures; `cargo xtask crash` kills
-//! programs on an embedded store; `cargo xtask fdb-test` runs what needs a FoundationDB cluster.
+//! `cargo xtask ci` is what `.ci/run` runs; `cargo xtask bench` measures; `cargo xtask sim` plays random
+//! worlds; `cargo xtask crash` kills programs on an embedded store; `cargo xtask fdb-test` runs what
+//! needs a FoundationDB cluster.
 
 mod bench;
 mod cargo;
@@ -12,6 +13,7 @@ mod examples;
 #[cfg(unix)]
 mod fdb_test;
 mod outcome;
+mod sim;
 mod step;
 mod stopwatch;
 
@@ -41,6 +43,14 @@ enum Task {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         options: Vec<OsString>,
     },
+    /// Plays random worlds of servers under faults; `sim --help` shows its options.
+    // The options are written down once, in the program that plays them.
+    #[command(disable_help_flag = true)]
+    Sim {
+        /// Options of the program that plays them.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        options: Vec<OsString>,
+    },
     /// Kills a program on an embedded store, again and again, and checks what is left; `crash --help`
     /// shows its options.
     // The options are written down once, in the harness.
@@ -57,7 +67,7 @@ enum Task {
 
 fn main() -> ExitCode {
     match run(Arguments::parse().task) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(status) => status,
         Err(error) => {
             eprintln!("error: {error}");
             ExitCode::FAILURE
@@ -65,12 +75,14 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(task: Task) -> Outcome {
+fn run(task: Task) -> Outcome<ExitCode> {
     match task {
-        Task::Ci => ci::run(),
-        Task::Bench { options } => bench::run(&options),
-        Task::Crash { options } => crash::run(&options),
+        Task::Ci => ci::run()?,
+        Task::Bench { options } => bench::run(&options)?,
+        Task::Sim { options } => return sim::run(&options),
+        Task::Crash { options } => crash::run(&options)?,
         #[cfg(unix)]
-        Task::FdbTest(options) => fdb_test::run(&options),
+        Task::FdbTest(options) => fdb_test::run(&options)?,
     }
+    Ok(ExitCode::SUCCESS)
 }
