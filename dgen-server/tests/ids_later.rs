@@ -44,7 +44,7 @@ on_each_mocked_store! {
     }
 
     /// SPEC T3, S6: its caller gave up: repeated after a restart, it gets the reply that comes then.
-    async fn a_deferred_call_can_be_taken_up_again(store: Mocked) {
+    async fn a_deferred_call_can_be_taken_up_again(store: Mocked, faultless = "it counts runs") {
         let first = desk(&store.tenant, "desk").await;
         let (gave_up, ()) = join(ask(&first, "id"), async {
             until("it waits", async || store.waiting_calls().await.len() == 1).await;
