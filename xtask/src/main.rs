@@ -1,14 +1,17 @@
 //! The project's own commands.
 //!
 //! `cargo xtask ci` is what `.ci/run` runs; `cargo xtask bench` measures; `cargo xtask crash` kills
-//! programs on an embedded store; `cargo xtask fdb-test` runs what needs a FoundationDB cluster.
+//! programs on an embedded store; `cargo xtask faults` runs the tests of the servers on a store that
+//! fails now and then; `cargo xtask fdb-test` runs what needs a FoundationDB cluster.
 
 mod bench;
 mod cargo;
 mod ci;
 mod counter;
+mod counts;
 mod crash;
 mod examples;
+mod faults;
 #[cfg(unix)]
 mod fdb_test;
 mod outcome;
@@ -50,6 +53,8 @@ enum Task {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         options: Vec<OsString>,
     },
+    /// Runs the tests of the servers again and again on a store that fails now and then.
+    Faults(faults::Options),
     /// Tests what runs on FoundationDB, on a real cluster.
     #[cfg(unix)]
     FdbTest(fdb_test::Options),
@@ -70,6 +75,7 @@ fn run(task: Task) -> Outcome {
         Task::Ci => ci::run(),
         Task::Bench { options } => bench::run(&options),
         Task::Crash { options } => crash::run(&options),
+        Task::Faults(options) => faults::run(&options),
         #[cfg(unix)]
         Task::FdbTest(options) => fdb_test::run(&options),
     }
