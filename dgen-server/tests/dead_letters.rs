@@ -292,7 +292,7 @@ on_each_mocked_store! {
     }
 
     /// SPEC S9, T2: a dead letter that a timer sent comes back as a timer's.
-    async fn a_timers_dead_letter_says_still_how_late_it_is(store: Mocked) {
+    async fn a_timers_dead_letter_says_still_how_late_it_is(store: Mocked, faultless = "it counts runs") {
         let desk = desk_with(&store.tenant, "desk", woken_only().max_attempts(1)).await;
         let steps = vec![Step::PanicInFirst { runs: 2 }, Step::Note("note".to_owned())];
         let timer = support::desk::Timing { texts: Vec::new(), steps, ..after(10, "") };
