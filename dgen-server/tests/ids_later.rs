@@ -69,7 +69,7 @@ on_each_mocked_store! {
     }
 
     /// SPEC T3, S7: who repeats a call that is worked on under the lock waits for its answer.
-    async fn a_repeated_locking_call_gets_its_answer(store: Mocked) {
+    async fn a_repeated_locking_call_gets_its_answer(store: Mocked, faultless = "it counts runs") {
         let options = woken_only().lock_lease(Duration::from_secs(3_600));
         let here = desk_with(&store.tenant, "desk", options).await;
         let there = DeskHandle::client(&store.elsewhere(), "desk");
