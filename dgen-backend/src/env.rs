@@ -26,6 +26,11 @@ pub trait Environment: Send + Sync + 'static {
     fn random(&self, buffer: &mut [u8]);
     /// Resolves after `duration`.
     fn sleep(&self, duration: Duration) -> BoxFuture<()>;
+    /// Resolves when a transaction that failed is to be run again, after `duration`. Default: a
+    /// [`sleep`](Self::sleep); other under a clock that stands still.
+    fn back_off(&self, duration: Duration) -> BoxFuture<()> {
+        self.sleep(duration)
+    }
     /// Runs `task` beside the caller.
     ///
     /// # Errors
@@ -93,6 +98,11 @@ impl Env {
     /// Resolves after `duration`.
     pub fn sleep(&self, duration: Duration) -> BoxFuture<()> {
         self.0.sleep(duration)
+    }
+
+    /// Resolves when a transaction that failed is to be run again, after `duration`.
+    pub fn back_off(&self, duration: Duration) -> BoxFuture<()> {
+        self.0.back_off(duration)
     }
 
     /// Runs `task` beside the caller.

@@ -194,7 +194,8 @@ impl<'a> Clock<'a> {
         if is_last || wait >= self.remaining() {
             return Err(self.give_up(Some(cause)));
         }
-        env.sleep(wait).await;
+        env.back_off(wait).await;
+        self.attempt.is_too_old = matches!(cause, Error::TransactionTooOld);
         self.attempt.number += 1;
         Ok(())
     }

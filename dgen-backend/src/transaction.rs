@@ -35,12 +35,16 @@ pub struct Attempt {
     pub number: u32,
     /// Whether an earlier attempt may have been committed, its answer lost.
     pub maybe_executed: bool,
+    /// Whether the attempt before this one took longer than a transaction may: with less to do, this
+    /// one may not.
+    pub is_too_old: bool,
 }
 
 impl Attempt {
     pub(crate) const FIRST: Self = Self {
         number: 1,
         maybe_executed: false,
+        is_too_old: false,
     };
 }
 

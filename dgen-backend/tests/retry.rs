@@ -86,6 +86,27 @@ async fn backoff_doubles_to_its_bound() {
     }
 }
 
+/// SPEC B5: an attempt knows that the one before was too old, and no other.
+#[tokio::test]
+async fn an_attempt_behind_one_that_was_too_old_knows() {
+    let clock = MockClock::new(1).auto_advance_max(BACKOFF_MAX);
+    let db = model::in_memory_in(clock.env());
+    let known = RefCell::new(Vec::new());
+    let result: Result<(), Error> = db
+        .transact(async |tx| {
+            known.borrow_mut().push(tx.attempt().is_too_old);
+            match tx.attempt().number {
+                1 => Err(Error::Conflict),
+                2 | 3 => Err(Error::TransactionTooOld),
+                4 => Err(Error::Conflict),
+                _ => Ok(()),
+            }
+        })
+        .await;
+    assert!(result.is_ok());
+    assert_eq!(known.into_inner(), [false, false, true, true, false]);
+}
+
 /// SPEC B5: one attempt allowed is one attempt made, and no wait.
 #[tokio::test]
 async fn one_attempt_waits_for_nothing() {

@@ -110,7 +110,7 @@ impl<S: Server> Attempted<S> {
 }
 
 impl<S: Server> Attempt<'_, S> {
-    pub(crate) async fn run(self, tx: &Transaction) -> Result<Attempted<S>, AttemptError> {
+    pub(crate) async fn run(mut self, tx: &Transaction) -> Result<Attempted<S>, AttemptError> {
         self.begin(tx)?;
         if self.is_outrun(tx) {
             return Ok(Attempted::Outrun);
@@ -124,6 +124,7 @@ impl<S: Server> Attempt<'_, S> {
         let ids_of_units = memory::Asked::new(tx, keys, units.flat_map(Unit::ids));
         let (mut found, state) = looked.await?;
 
+        self.progress.found(found.items().len() + self.units.len());
         let mark = found.hold.as_ref().map(Hold::mark);
         self.progress.set_head(found.items().first(), mark);
         let hold = found.hold.take();
@@ -254,10 +255,17 @@ impl<S: Server> Attempt<'_, S> {
         !is_serving || self.progress.is_overtaken()
     }
 
-    /// Whether the messages of callers next door are better off in the queue.
+    /// Whether the messages of callers next door are better off in the queue: others are faster, or the
+    /// first caller's many messages take too long together. There they are handled one by one.
     fn is_outrun(&self, tx: &Transaction) -> bool {
         let attempt = tx.attempt();
-        !self.units.is_empty() && attempt.number > LOST_RACES_MAX && !attempt.maybe_executed
+        match self.units.first() {
+            Some(first) if attempt.is_too_old && !attempt.maybe_executed => {
+                self.batch_max == 1 && first.messages() > 1
+            }
+            Some(_) => attempt.number > LOST_RACES_MAX && !attempt.maybe_executed,
+            None => false,
+        }
     }
 
     /// How much of the agenda shares the transaction: less after one was too much, and nothing beside
@@ -270,14 +278,18 @@ impl<S: Server> Attempt<'_, S> {
         }
     }
 
-    fn begin(&self, tx: &Transaction) -> Result<(), AttemptError> {
+    fn begin(&mut self, tx: &Transaction) -> Result<(), AttemptError> {
         let attempt = tx.attempt();
-        let is_hopeless = attempt.number > ATTEMPTS_MAX || self.progress.is_too_slow();
+        // One that was too old is run again with less to do, until the deadline.
+        let is_enough = attempt.number > ATTEMPTS_MAX && !attempt.is_too_old;
+        let is_hopeless = is_enough || self.progress.is_too_slow();
         // While an earlier one may have happened, only going on finds out.
         if is_hopeless && !attempt.maybe_executed {
             return Err(AttemptError::GivenUp);
         }
         self.progress.begin(attempt.maybe_executed);
+        let batch_max = self.progress.batch_max(self.batch_max, attempt.is_too_old);
+        self.batch_max = batch_max;
         self.address.metrics().attempt(attempt);
         Ok(())
     }

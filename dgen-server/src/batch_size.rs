@@ -25,12 +25,22 @@ impl BatchSize {
     /// Half of the `handled` that were too much. Whether it got smaller.
     pub(crate) fn halve(&mut self, handled: usize) -> bool {
         let before = self.0;
-        self.0 = (before.min(handled) / 2).max(1);
+        self.0 = half(before, handled);
         self.0 < before
+    }
+
+    /// No more than this.
+    pub(crate) fn reduce_to(&mut self, max: usize) {
+        self.0 = self.0.min(max);
     }
 
     /// Whether it got smaller.
     pub(crate) fn single(&mut self) -> bool {
         std::mem::replace(&mut self.0, 1) > 1
     }
+}
+
+/// Half of the `handled` of at most `batch_max` messages that were too much.
+pub(crate) fn half(batch_max: usize, handled: usize) -> usize {
+    (batch_max.min(handled) / 2).max(1)
 }

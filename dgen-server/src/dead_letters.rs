@@ -1,6 +1,9 @@
 //! Messages that could not be handled, put aside so that those behind them could.
 
-use std::time::SystemTime;
+use std::{
+    sync::{Mutex, PoisonError},
+    time::SystemTime,
+};
 
 use bytes::Bytes;
 use dgen_backend::{
@@ -118,25 +121,52 @@ impl Buried {
     }
 }
 
-/// The oldest dead letters, up to a number and a size.
+/// Dead letters that were read, the oldest first, and how many bytes their messages have.
+///
+/// Kept outside of the transaction: one that gets too old is run again, and goes on behind what is here.
+#[derive(Debug, Default)]
+pub(crate) struct Listing(Mutex<(Vec<DeadLetter>, usize)>);
+
+impl Listing {
+    pub(crate) fn into_letters(self) -> Vec<DeadLetter> {
+        let (letters, _) = self.0.into_inner().unwrap_or_else(PoisonError::into_inner);
+        letters
+    }
+
+    /// The last one's number, or none; nothing if there is no room for more.
+    fn last(&self) -> Option<Option<u64>> {
+        let listed = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let (letters, size_bytes) = &*listed;
+        let has_room = letters.len() < LISTED_MAX && *size_bytes < LISTED_SIZE_MAX_BYTES;
+        has_room.then(|| letters.last().map(|letter| letter.number))
+    }
+
+    fn push(&self, number: u64, record: Record) {
+        let mut listed = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        listed.1 += record.message.len();
+        listed.0.push(record.into_letter(number));
+    }
+}
+
+/// Adds to `listing` the oldest dead letters behind it, up to a number and a size.
 pub(crate) async fn list(
     tx: &Transaction,
     address: &Address,
-) -> Result<Vec<DeadLetter>, AttemptError> {
-    let mut letters = Vec::new();
+    listing: &Listing,
+) -> Result<(), AttemptError> {
     let mut range = KeyRange::subspace(&address.keys.dead_letters());
-    let mut size_bytes = 0;
-    while letters.len() < LISTED_MAX && size_bytes < LISTED_SIZE_MAX_BYTES {
-        let Some(number) = first_number(tx, address, &range).await? else {
-            break;
-        };
+    if let Some(Some(last)) = listing.last() {
+        range.begin = KeyRange::subspace(&letter(address, last)).end;
+    }
+    while listing.last().is_some()
+        && let Some(number) = first_number(tx, address, &range).await?
+    {
         range.begin = KeyRange::subspace(&letter(address, number)).end;
         if let Some(record) = read(tx, address, number).await? {
-            size_bytes += record.message.len();
-            letters.push(record.into_letter(number));
+            listing.push(number, record);
         }
     }
-    Ok(letters)
+    Ok(())
 }
 
 /// How many there are.

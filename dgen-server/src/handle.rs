@@ -9,7 +9,7 @@ use crate::{
     StopReason, Tuid,
     address::Address,
     control::Request,
-    dead_letters,
+    dead_letters::{self, Listing},
     mailbox::Mailbox,
     operator,
     remedy::AttemptError,
@@ -192,7 +192,8 @@ impl<S: Server> Handle<S> {
     }
 
     /// The oldest dead letters, at most 100 and about a megabyte of messages: messages that could not be
-    /// handled, and why. [`status`](Self::status) counts all.
+    /// handled, and why. [`status`](Self::status) counts all. They need not be of one moment: where reading
+    /// them takes longer than a transaction may, another goes on.
     ///
     /// # Errors
     /// [`Failure`], if the store can't be read.
@@ -200,8 +201,14 @@ impl<S: Server> Handle<S> {
     /// # Cancel safety
     /// Safe: it only reads.
     pub async fn dead_letters(&self) -> Result<Vec<DeadLetter>, Failure> {
-        self.transact(async |tx, address| dead_letters::list(tx, address).await)
+        let listing = Listing::default();
+        let (address, listed) = (&self.address, &listing);
+        address
+            .tenant
+            .transact(|tx| async move { dead_letters::list(&tx, address, listed).await })
             .await
+            .map_err(|error| error.into_failure(address))?;
+        Ok(listing.into_letters())
     }
 
     /// Puts the dead letter of this number at the end of the queue, to be handled again. Whether there

@@ -221,6 +221,11 @@ impl<S: Server> Process<S> {
             let begun = self.address.tenant.env().now();
             let attempted = self.attempt(&progress).await;
             self.quiet = None;
+            match progress.reduced_to() {
+                Some(batch_max) => self.batch_size.reduce_to(batch_max),
+                None if matches!(attempted, Ok(Attempted::Handled(_))) => self.batch_size.grow(),
+                None => {}
+            }
             if progress.is_overtaken() {
                 self.standby = Some(Standby::lost(self.standby));
             }
@@ -337,7 +342,6 @@ impl<S: Server> Process<S> {
     async fn committed(&mut self, batch: Batch<S>, begun: Instant) -> Option<Rest> {
         let address = Arc::clone(&self.address);
         self.meter(&batch, begun);
-        self.batch_size.grow();
         self.seen = None;
         self.failures = 0;
         if batch.taken > 0 {

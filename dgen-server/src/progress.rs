@@ -11,12 +11,18 @@ use std::{
 use dgen_backend::limits::TRANSACTION_AGE_MAX;
 use dgen_queue::Item;
 
-use crate::{decision::Decision, hold::Mark};
+use crate::{batch_size::half, decision::Decision, hold::Mark};
 
 /// Kept outside of the transaction, since that is gone when it fails.
 #[derive(Debug, Default)]
 pub(crate) struct Progress {
     maybe_executed: AtomicBool,
+    /// How many attempts were too old.
+    too_old: AtomicUsize,
+    /// How many messages the last attempt was to handle at most, if earlier ones were too old.
+    batch_max: AtomicUsize,
+    /// How many messages the last attempt that came so far had before it.
+    found: AtomicUsize,
     handled_units: AtomicUsize,
     /// By the last attempt, units and messages of the queue.
     handled: AtomicUsize,
@@ -40,6 +46,33 @@ impl Progress {
         if let Some((first, _)) = lock(&self.head).take() {
             *lock(&self.earlier_first) = Some(first);
         }
+    }
+
+    /// How many messages an attempt is to handle at most, which would be `batch_max`: half of those that
+    /// the one before had before it, if that was not the first to be too old. What takes so long may be
+    /// the reads of each.
+    pub(crate) fn batch_max(&self, batch_max: usize, is_too_old: bool) -> usize {
+        let batch_max = self.reduced_to().unwrap_or(batch_max);
+        if !is_too_old || self.too_old.fetch_add(1, Ordering::Relaxed) == 0 {
+            return batch_max;
+        }
+        let batch_max = match self.found.load(Ordering::Relaxed) {
+            0 => half(batch_max, batch_max),
+            found => half(batch_max, found),
+        };
+        self.batch_max.store(batch_max, Ordering::Relaxed);
+        batch_max
+    }
+
+    /// How many messages an attempt was to handle at most, if that became fewer from one to the next.
+    pub(crate) fn reduced_to(&self) -> Option<usize> {
+        let batch_max = self.batch_max.load(Ordering::Relaxed);
+        (batch_max > 0).then_some(batch_max)
+    }
+
+    /// So many messages are there to handle.
+    pub(crate) fn found(&self, messages: usize) {
+        self.found.store(messages, Ordering::Relaxed);
     }
 
     /// The queue was read.

@@ -1,12 +1,14 @@
 //! Batches: what is too much for one transaction, and who waits for whom.
 #![expect(clippy::unwrap_used, reason = "a test fails by it")]
 
+#[path = "support/aging.rs"]
+mod aging;
 mod support;
 
 use std::{cell::RefCell, time::Duration};
 
 use dgen_backend::{Database, Tenant, tuple::Subspace};
-use dgen_server::{CallError, Context, Failure, Handle, Never, Reply, Server};
+use dgen_server::{CallError, Context, Failure, Handle, Never, Reply, Server, StartOptions};
 use dgen_testkit::{
     MockClock,
     faults::{FaultyBackend, Rates},
@@ -355,6 +357,62 @@ async fn a_state_without_its_version_is_not_overwritten() {
     tx.set(&dgen_codec::version_key(&state), &version).unwrap();
     tx.commit().await.unwrap();
     assert_eq!(increment(&counter, 1).await, 42);
+}
+
+/// SPEC S2: a batch whose reads take longer than a transaction may be old is handled in smaller ones,
+/// and soon: whether or not the answers to its commits are lost too.
+#[tokio::test]
+async fn a_batch_that_is_too_old_is_handled_in_smaller_ones() {
+    for commit_unknown in [0.0, 0.3] {
+        let clock = MockClock::new(0).auto_advance_max(Duration::from_secs(4));
+        let options = dgen_local::Options::default().env(clock.env());
+        // Each cast costs a read: what is known of its id.
+        let (db, refusals) = aging::aging(options.in_memory().unwrap(), 40);
+        let rates = Rates {
+            commit_unknown,
+            ..Rates::default()
+        };
+        let here = tenant(Database::new(FaultyBackend::new(db, 1, rates)));
+        let client = CounterHandle::client(&elsewhere(&here), "demo");
+        let casts = (0..300).map(|number| CounterCast::Remember { number });
+        client.cast_all(casts.collect()).id("id").await.unwrap();
+        let counter = CounterHandle::start(&here, "demo", 0).await.unwrap();
+        let seen = counter.call::<Vec<i64>, Never>(CounterCall::Seen);
+        assert_eq!(seen.await.unwrap(), (0..300).collect::<Vec<_>>());
+        assert!(
+            clock.elapsed() < Duration::from_secs(4),
+            "{:?}",
+            clock.elapsed()
+        );
+        // From 300 down to 18, and now and then from 36.
+        assert!((4..30).contains(&refusals.count()), "{}", refusals.count());
+    }
+}
+
+/// SPEC S9: dead letters whose reading takes longer than a transaction may be old are listed by several.
+#[tokio::test]
+async fn dead_letters_that_take_long_to_read_are_listed() {
+    let clock = MockClock::new(0).auto_advance_max(Duration::from_secs(4));
+    let options = dgen_local::Options::default().env(clock.env());
+    let (db, refusals) = aging::aging(options.in_memory().unwrap(), 60);
+    let here = tenant(db);
+    let client = CounterHandle::client(&here, "demo");
+    client
+        .cast_all(vec![CounterCast::Panic; 110])
+        .await
+        .unwrap();
+    let options = StartOptions::default().max_attempts(1);
+    let counter = CounterHandle::start_with(&here, "demo", 0, options)
+        .await
+        .unwrap();
+    assert_eq!(value(&counter).await, 0);
+    let before = refusals.count();
+    let letters = counter.dead_letters().await.unwrap();
+    let numbers: Vec<_> = letters.iter().map(|letter| letter.number).collect();
+    assert_eq!(numbers.len(), 100);
+    assert!(numbers.is_sorted_by(|a, b| a < b), "{numbers:?}");
+    // Two reads each.
+    assert_eq!(refusals.count() - before, 3);
 }
 
 /// SPEC Q1, S2: a batch of more casts than a transaction can take is refused whole, wherever it is

@@ -130,7 +130,7 @@ on_each_mocked_store! {
 
     /// SPEC S9, S2: what was before it counts, and what is behind it is handled afterwards, in order;
     /// several poison messages are put aside one after the other.
-    async fn what_is_behind_a_poison_message_is_handled_in_order(store: Mocked) {
+    async fn what_is_behind_a_poison_message_is_handled_in_order(store: Mocked, faultless = "it counts runs") {
         let client = DeskHandle::client(&store.tenant, "desk");
         let casts = vec![note("a"), note("b"), panicking(), note("c"), panicking(), panicking(), note("d")];
         client.cast_all(casts).await.unwrap();
@@ -239,7 +239,7 @@ on_each_mocked_store! {
     }
 
     /// SPEC S9, S12: errors and messages of any size are kept; the error is shortened.
-    async fn huge_messages_and_errors_are_put_aside(store: Mocked) {
+    async fn huge_messages_and_errors_are_put_aside(store: Mocked, faultless = "it counts runs") {
         let desk = desk_with(&store.tenant, "desk", woken_only().max_attempts(1)).await;
         let there = DeskHandle::client(&store.elsewhere(), "desk");
         let text = "ä".repeat(1_000_000);
@@ -292,7 +292,7 @@ on_each_mocked_store! {
     }
 
     /// SPEC S9, T2: a dead letter that a timer sent comes back as a timer's.
-    async fn a_timers_dead_letter_says_still_how_late_it_is(store: Mocked) {
+    async fn a_timers_dead_letter_says_still_how_late_it_is(store: Mocked, faultless = "it counts runs") {
         let desk = desk_with(&store.tenant, "desk", woken_only().max_attempts(1)).await;
         let steps = vec![Step::PanicInFirst { runs: 2 }, Step::Note("note".to_owned())];
         let timer = support::desk::Timing { texts: Vec::new(), steps, ..after(10, "") };

@@ -9,7 +9,7 @@ mod gate;
 mod patience;
 mod support;
 
-use std::time::Duration;
+use std::{pin::pin, time::Duration};
 
 use dgen_backend::{Database, Tenant, tuple::Element};
 use dgen_server::{Call, Handle};
@@ -17,15 +17,12 @@ use dgen_testkit::{
     Random,
     faults::{FaultyBackend, Rates},
 };
-use futures_util::{
-    FutureExt as _,
-    future::{Either, join_all, poll_fn, select},
-};
+use futures_util::future::{Either, join_all, poll_fn, select};
 use gate::{Gate, gated};
 use patience::while_time_passes;
 use support::elsewhere::elsewhere;
 use support::{
-    mocked::{Mocked, on_each_mocked_store, until, woken_only},
+    mocked::{Mocked, go_on_until, on_each_mocked_store, until, woken_only},
     *,
 };
 
@@ -65,12 +62,12 @@ async fn queued(store: &Mocked) -> usize {
 on_each_mocked_store! {
     /// SPEC S4: a caller who gives up while its message is in the queue leaves nothing, and nor does
     /// the answer: whether the message is small or in chunks.
-    async fn a_message_is_handled_for_nobody(store: Mocked, faultless = "it polls the call once, and a second try needs more") {
+    async fn a_message_is_handled_for_nobody(store: Mocked) {
         let there = elsewhere(&store.tenant);
         let client = CounterHandle::client(&there, "demo");
         let mut waiting = call(&client).into_future();
-        assert!(waiting.as_mut().now_or_never().is_none());
-        until("it waits", async || left(&store).await == (1, 1)).await;
+        let waits = async || left(&store).await == (1, 1);
+        go_on_until(&mut waiting, "it waits", waits).await;
         drop(waiting);
         until("it has given up", async || left(&store).await == (0, 0)).await;
         assert_eq!(queued(&store).await, 1);
@@ -82,7 +79,7 @@ on_each_mocked_store! {
 
     /// SPEC S4, S2: a caller gives up between the consumer's look at its message and the commit: the
     /// message is handled once, and its answer is not left behind.
-    async fn the_caller_gives_up_before_the_consumers_commit(store: Mocked, faultless = "it polls the call once, and a second try needs more") {
+    async fn the_caller_gives_up_before_the_consumers_commit(store: Mocked) {
         let (here, gate) = gated(&store.tenant);
         let counter = start(&here).await;
         increment(&counter, 1).await;
@@ -90,8 +87,11 @@ on_each_mocked_store! {
         let there = elsewhere(&store.tenant);
         let client = CounterHandle::client(&there, "demo");
         let mut waiting = call(&client).into_future();
-        assert!(waiting.as_mut().now_or_never().is_none());
-        gate.arrived().await;
+        {
+            let arrived = pin!(gate.arrived());
+            let first = select(&mut waiting, arrived).await;
+            assert!(matches!(first, Either::Right(_)), "it is not answered");
+        }
         drop(waiting);
         until("it has given up", async || left(&store).await == (0, 0)).await;
         gate.open();
@@ -102,12 +102,12 @@ on_each_mocked_store! {
 
     /// SPEC S4, S2: the other way round, the consumer commits while the caller gives up: the message is
     /// not brought back, and its answer is taken away.
-    async fn the_consumer_commits_while_the_caller_gives_up(store: Mocked, faultless = "it polls the call once, and a second try needs more") {
+    async fn the_consumer_commits_while_the_caller_gives_up(store: Mocked) {
         let (there, gate) = gated(&store.tenant);
         let client = CounterHandle::client(&there, "demo");
         let mut waiting = call(&client).into_future();
-        assert!(waiting.as_mut().now_or_never().is_none());
-        until("it waits", async || left(&store).await == (1, 1)).await;
+        let waits = async || left(&store).await == (1, 1);
+        go_on_until(&mut waiting, "it waits", waits).await;
         gate.shut();
         drop(waiting);
         gate.arrived().await;
@@ -121,14 +121,14 @@ on_each_mocked_store! {
 
     /// SPEC S4: a dead caller's message that is still in the queue when its reply key is to be swept: the
     /// key is swept once there is no answer to come, however far behind the message is.
-    async fn a_reply_key_is_not_swept_before_its_message_is_handled(store: Mocked, faultless = "it polls the call once, and a second try needs more") {
+    async fn a_reply_key_is_not_swept_before_its_message_is_handled(store: Mocked) {
         let there = elsewhere(&store.tenant);
         let client = CounterHandle::client(&there, "demo");
         // More than one batch.
         client.cast_all(vec![CounterCast::Add { by: 1 }; 1_500]).await.unwrap();
         let mut waiting = call(&client).into_future();
-        assert!(waiting.as_mut().now_or_never().is_none());
-        until("it waits", async || left(&store).await == (1, 1)).await;
+        let waits = async || left(&store).await == (1, 1);
+        go_on_until(&mut waiting, "it waits", waits).await;
         // The dead drop nothing.
         std::mem::forget(waiting);
         store.advance(11 * MINUTE).await;
@@ -148,13 +148,13 @@ on_each_mocked_store! {
         let timers = (1..=3).map(|number| Step::Timer(after(660, &format!("timer {number}"))));
         desk.cast(DeskCast::Do(timers.collect())).await.unwrap();
         desk.stop().await;
-        for _ in 0..3 {
+        for number in 1..=3 {
             let call = client.call::<u32, dgen_server::Never>(DeskCall::Do(Vec::new()));
             let mut call = call.into_future();
-            assert!(call.as_mut().now_or_never().is_none());
+            let waits = async || left(&store).await == (number, 3 + number);
+            go_on_until(&mut call, "it waits", waits).await;
             std::mem::forget(call);
         }
-        until("all wait", async || left(&store).await == (3, 6)).await;
         store.advance(11 * MINUTE).await;
         let desk = support::desk::desk(&store.tenant, "desk").await;
         assert_eq!(texts(&desk, &store.tenant).await, ["timer 1", "timer 2", "timer 3"]);

@@ -138,7 +138,7 @@ on_each_mocked_store! {
     }
 
     /// SPEC T3: casts too, one by one and in batches, which have one id together.
-    async fn repeated_casts_take_effect_once(store: Mocked, faultless = "a transaction of hundreds of reads seldom gets through") {
+    async fn repeated_casts_take_effect_once(store: Mocked) {
         let here = counter(&store).await;
         let there = CounterHandle::client(&store.elsewhere(), "demo");
         let batch = || (0..300).map(|number| CounterCast::Remember { number }).collect();

@@ -44,7 +44,7 @@ on_each_mocked_store! {
     }
 
     /// SPEC T3, S6: its caller gave up: repeated after a restart, it gets the reply that comes then.
-    async fn a_deferred_call_can_be_taken_up_again(store: Mocked) {
+    async fn a_deferred_call_can_be_taken_up_again(store: Mocked, faultless = "it counts runs") {
         let first = desk(&store.tenant, "desk").await;
         let (gave_up, ()) = join(ask(&first, "id"), async {
             until("it waits", async || store.waiting_calls().await.len() == 1).await;
@@ -69,7 +69,7 @@ on_each_mocked_store! {
     }
 
     /// SPEC T3, S7: who repeats a call that is worked on under the lock waits for its answer.
-    async fn a_repeated_locking_call_gets_its_answer(store: Mocked) {
+    async fn a_repeated_locking_call_gets_its_answer(store: Mocked, faultless = "it counts runs") {
         let options = woken_only().lock_lease(Duration::from_secs(3_600));
         let here = desk_with(&store.tenant, "desk", options).await;
         let there = DeskHandle::client(&store.elsewhere(), "desk");

@@ -65,8 +65,8 @@ impl Server for Account {
 /// How many keys the servers of one name have.
 async fn keys(tenant: &Tenant, name: &str) -> usize {
     let range = KeyRange::subspace(&tenant.subspace().subspace(&name));
-    let tx = tenant.database().begin().unwrap();
-    tx.collect_range(range).await.unwrap().len()
+    let rows = tenant.transact(async |tx| tx.collect_range(range.clone()).await);
+    rows.await.unwrap().len()
 }
 
 on_each_store! {

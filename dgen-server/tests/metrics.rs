@@ -28,7 +28,7 @@ use support::*;
 on_each_store! {
     /// Messages are counted once each, inline, through the queue and with priority; so are the
     /// transactions that took them.
-    async fn messages_and_their_batches_are_counted(store: Store) {
+    async fn messages_and_their_batches_are_counted(store: Store, faultless = "it counts batches") {
         let (recorder, _guard) = Recorder::install();
         let client = CounterHandle::client(&store.tenant, "demo");
         let casts = vec![CounterCast::Add { by: 1 }; 2_500];
@@ -53,7 +53,7 @@ on_each_store! {
     }
 
     /// The cache's hits and misses say who alone writes a server, and who does not.
-    async fn the_caches_hits_and_misses_are_counted(store: Store) {
+    async fn the_caches_hits_and_misses_are_counted(store: Store, faultless = "it counts attempts") {
         for (name, cache) in [("Cached", true), ("Uncached", false)] {
             let (recorder, _guard) = Recorder::install();
             let options = StartOptions::default().cache(cache).name(name);
@@ -105,7 +105,7 @@ on_each_store! {
     }
 
     /// SPEC S9: failures and dead letters are counted, as is the queue behind them.
-    async fn failures_and_dead_letters_are_counted(store: Store) {
+    async fn failures_and_dead_letters_are_counted(store: Store, faultless = "it counts what each attempt found") {
         let (recorder, _guard) = Recorder::install();
         let client = CounterHandle::client(&store.tenant, "demo");
         client.cast_all(vec![CounterCast::Panic, CounterCast::Add { by: 1 }]).await.unwrap();

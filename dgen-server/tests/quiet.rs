@@ -32,7 +32,7 @@ async fn quiet_with(tenant: &Tenant, options: StartOptions) -> CounterHandle {
 
 on_each_store! {
     /// SPEC F3: an inline call to a server at which nothing else happens reads one key.
-    async fn an_inline_call_reads_one_key(store: Store) {
+    async fn an_inline_call_reads_one_key(store: Store, faultless = "it counts what is read or written") {
         let (db, counts) = counted(store.tenant.database().clone());
         let tenant = Tenant::new(db, store.tenant.subspace().clone());
         let counter = quiet(&tenant).await;

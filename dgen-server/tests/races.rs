@@ -70,7 +70,7 @@ mod outrun {
     on_each_mocked_store! {
         /// SPEC S11: a call that loses race after race goes into the queue, from where the faster process
         /// takes it; and so do the next ones, for a while.
-        async fn who_is_outrun_goes_through_the_queue(store: Mocked) {
+        async fn who_is_outrun_goes_through_the_queue(store: Mocked, faultless = "it counts races") {
             let (behind, gate) = gated(&store.tenant);
             let here: CounterHandle =
                 Handle::start_with(&behind, "demo", 0, woken_only()).await.unwrap();

@@ -180,7 +180,7 @@ on_each_mocked_store! {
             Ok::<_, CastError>(())
         });
         enqueued.await.unwrap();
-        assert_eq!(attempts.get(), 4);
+        assert!(attempts.get() >= 4);
         assert_eq!(texts(one, &store.tenant).await, ["a"]);
     }
 

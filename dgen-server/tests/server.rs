@@ -198,7 +198,8 @@ on_each_store! {
             let servers = store.tenant.subspace().pack(&"Counter");
             let range = dgen_backend::KeyRange::prefix(&servers);
             let db = store.tenant.database();
-            db.begin().unwrap().collect_range(range).await.unwrap().len()
+            let rows = db.transact(async |tx| tx.collect_range(range.clone()).await);
+            rows.await.unwrap().len()
         };
         client.cast(CounterCast::Add { by: 1 }).await.unwrap();
         let keys_before = keys().await;

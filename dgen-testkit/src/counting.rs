@@ -156,9 +156,9 @@ impl Backend for Counting {
         self.db.env()
     }
 
-    /// No commit markers, which would be counted.
+    /// Commit markers are counted too.
     fn can_lose_commit_answer(&self) -> bool {
-        false
+        self.db.can_lose_commit_answer()
     }
 }
 

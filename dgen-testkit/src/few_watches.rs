@@ -122,7 +122,7 @@ impl Backend for FewWatches {
     }
 
     fn can_lose_commit_answer(&self) -> bool {
-        false
+        self.db.can_lose_commit_answer()
     }
 
     fn directories(&self) -> Arc<dyn Directories> {

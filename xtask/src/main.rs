@@ -1,15 +1,18 @@
 //! The project's own commands.
 //!
 //! `cargo xtask ci` is what `.ci/run` runs; `cargo xtask bench` measures; `cargo xtask sim` plays random
-//! worlds; `cargo xtask crash` kills programs on an embedded store; `cargo xtask fdb-test` runs what
-//! needs a FoundationDB cluster.
+//! worlds; `cargo xtask crash` kills programs on an embedded store; `cargo xtask faults` runs the tests
+//! of the servers on a store that fails now and then; `cargo xtask fdb-test` runs what needs a
+//! FoundationDB cluster.
 
 mod bench;
 mod cargo;
 mod ci;
 mod counter;
+mod counts;
 mod crash;
 mod examples;
+mod faults;
 #[cfg(unix)]
 mod fdb_test;
 mod outcome;
@@ -60,6 +63,8 @@ enum Task {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         options: Vec<OsString>,
     },
+    /// Runs the tests of the servers again and again on a store that fails now and then.
+    Faults(faults::Options),
     /// Tests what runs on FoundationDB, on a real cluster.
     #[cfg(unix)]
     FdbTest(fdb_test::Options),
@@ -81,6 +86,7 @@ fn run(task: Task) -> Outcome<ExitCode> {
         Task::Bench { options } => bench::run(&options)?,
         Task::Sim { options } => return sim::run(&options),
         Task::Crash { options } => crash::run(&options)?,
+        Task::Faults(options) => faults::run(&options)?,
         #[cfg(unix)]
         Task::FdbTest(options) => fdb_test::run(&options)?,
     }

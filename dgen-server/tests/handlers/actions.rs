@@ -186,7 +186,7 @@ on_each_store! {
 
     /// SPEC S6: of messages that share a transaction each has actions of its own: what one halts or
     /// loses, the others don't.
-    async fn messages_of_a_transaction_have_actions_of_their_own(world: World) {
+    async fn messages_of_a_transaction_have_actions_of_their_own(world: World, faultless = "a transaction that is too old is cut in two") {
         let client = world.client("a");
         for script in [
             [act_and_break("one"), act("skipped"), add(1)],
@@ -201,7 +201,7 @@ on_each_store! {
     }
 
     /// SPEC S6, S2: so has each cast of a batch, whether a process here takes the batch or the queue.
-    async fn casts_of_a_batch_have_actions_of_their_own(world: World) {
+    async fn casts_of_a_batch_have_actions_of_their_own(world: World, faultless = "a transaction that is too old is cut in two") {
         let batch = || vec![
             vec![act_and_break("one"), act("skipped"), add(1)],
             vec![Step::ActAndPanic, act("skipped"), add(1)],

@@ -19,7 +19,7 @@ pub(crate) struct Actor {
     pub(crate) other: i64,
     pub(crate) log: Vec<String>,
     /// Whose reply was deferred.
-    waiting: Vec<ReplyTo<i64, String>>,
+    pub(crate) waiting: Vec<ReplyTo<i64, String>>,
 }
 
 pub(crate) type Script = Vec<Step>;

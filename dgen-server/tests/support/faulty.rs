@@ -3,11 +3,16 @@
 use std::{
     env::{self, VarError},
     hash::{DefaultHasher, Hash as _, Hasher as _},
+    io,
     str::FromStr,
     thread,
+    time::{Duration, Instant, SystemTime},
 };
 
-use dgen_backend::Database;
+use dgen_backend::{
+    Database,
+    env::{BoxFuture, Env, Environment},
+};
 use dgen_testkit::faults::{FaultyBackend, Rates};
 
 /// The share of reads, commits and watches that fail.
@@ -24,7 +29,8 @@ pub(crate) fn faulty(db: Database) -> Database {
     let share = variable(SHARE).unwrap_or(LOW);
     let seed = variable(SEED).unwrap_or_else(seed_of_test);
     eprintln!("{SHARE}={share} {SEED}={seed} gives these faults again");
-    Database::new(FaultyBackend::new(db, seed, Rates::all(share)))
+    let env = Env::new(Hasty(db.env().clone()));
+    Database::new(FaultyBackend::new(db, seed, Rates::all(share)).in_env(env))
 }
 
 fn variable<T: FromStr>(name: &str) -> Option<T> {
@@ -40,4 +46,38 @@ fn seed_of_test() -> u64 {
     let mut hasher = DefaultHasher::new();
     thread::current().name().hash(&mut hasher);
     hasher.finish()
+}
+
+/// Tries again at once what failed: many attempts fail here, by nobody's fault, and the clock of a test
+/// may stand still.
+struct Hasty(Env);
+
+impl Environment for Hasty {
+    fn now(&self) -> Instant {
+        self.0.now()
+    }
+
+    fn wall_clock(&self) -> SystemTime {
+        self.0.wall_clock()
+    }
+
+    fn random(&self, buffer: &mut [u8]) {
+        buffer.fill_with(|| u8::from_le_bytes(self.0.random()));
+    }
+
+    fn sleep(&self, duration: Duration) -> BoxFuture<()> {
+        self.0.sleep(duration)
+    }
+
+    fn back_off(&self, _duration: Duration) -> BoxFuture<()> {
+        Box::pin(tokio::task::yield_now())
+    }
+
+    fn spawn(&self, task: BoxFuture<()>) -> io::Result<()> {
+        self.0.spawn(task)
+    }
+
+    fn spawn_thread(&self, name: &str, work: Box<dyn FnOnce() + Send>) -> io::Result<()> {
+        self.0.spawn_thread(name, work)
+    }
 }

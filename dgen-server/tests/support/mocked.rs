@@ -1,8 +1,10 @@
 //! Stores on a clock that stands still until the test moves it.
 
 use std::{
+    future::Future,
     io,
     path::Path,
+    pin::pin,
     sync::{
         Arc,
         atomic::{AtomicI64, Ordering},
@@ -17,6 +19,7 @@ use dgen_backend::{
 };
 use dgen_server::{Handle, Server, StartOptions, Tenant};
 use dgen_testkit::MockClock;
+use futures_util::future::{Either, select};
 
 use super::{elsewhere::elsewhere, faulty::faulty};
 
@@ -53,16 +56,13 @@ impl Mocked {
         Self::new(Some(tempfile::tempdir().expect("a folder can be made")))
     }
 
-    /// In memory, where reads, commits and watches fail now and then. Short backoffs take no time, so
-    /// that the clock stays where the test has put it. It moves by itself only if nothing goes on
+    /// In memory, where reads, commits and watches fail now and then. What failed is tried again at
+    /// once, so the clock stays where the test has put it. It moves by itself only if nothing goes on
     /// without: who seems to have lost the queue to another consumer stands by for a while.
     pub(crate) fn faulty() -> Self {
         let clock = MockClock::new(1);
         let ahead_millis = Arc::default();
-        let env = Env::new(Calendar {
-            is_short_free: true,
-            ..calendar(&clock, &ahead_millis)
-        });
+        let env = env(&clock, &ahead_millis);
         let moved = clock.clone();
         let keep_moving = async move {
             loop {
@@ -223,6 +223,20 @@ pub(crate) async fn until(what: &str, condition: impl AsyncFn() -> bool) {
     panic!("still not: {what}");
 }
 
+/// Goes on with `future` until `condition` holds, which has to be before it is done.
+pub(crate) async fn go_on_until<F: Future + Unpin>(
+    future: &mut F,
+    what: &str,
+    condition: impl AsyncFn() -> bool,
+) {
+    let holds = pin!(until(what, condition));
+    let ended = select(future, holds).await;
+    assert!(
+        matches!(ended, Either::Right(_)),
+        "not before it is done: {what}"
+    );
+}
+
 /// Waits until `server` has nothing to do: its queue is empty, and nothing is due. Wakes nobody.
 pub(crate) async fn until_quiet<S: Server>(server: &Handle<S>, env: &Env) {
     until("the server is quiet", async || {
@@ -251,21 +265,14 @@ fn millis(duration: Duration) -> i64 {
 
 /// The clock's environment, with a calendar that can be wrong.
 fn env(clock: &MockClock, ahead_millis: &Arc<AtomicI64>) -> Env {
-    Env::new(calendar(clock, ahead_millis))
-}
-
-fn calendar(clock: &MockClock, ahead_millis: &Arc<AtomicI64>) -> Calendar {
-    Calendar {
+    Env::new(Calendar {
         clock: clock.clone(),
         ahead_millis: Arc::clone(ahead_millis),
-        is_short_free: false,
-    }
+    })
 }
 
 struct Calendar {
     clock: MockClock,
-    /// Whether a sleep as short as a backoff leaves the clock alone.
-    is_short_free: bool,
     ahead_millis: Arc<AtomicI64>,
 }
 
@@ -289,9 +296,6 @@ impl Environment for Calendar {
     }
 
     fn sleep(&self, duration: Duration) -> BoxFuture<()> {
-        if self.is_short_free && duration <= AUTO_ADVANCE_MAX {
-            return Box::pin(tokio::task::yield_now());
-        }
         self.clock.sleep(duration)
     }
 

@@ -137,6 +137,11 @@ impl Environment for MortalEnv {
         self.clock.sleep(duration)
     }
 
+    /// At once: nobody moves the clock for the sake of a transaction that failed.
+    fn back_off(&self, _duration: Duration) -> BoxFuture<()> {
+        Box::pin(tokio::task::yield_now())
+    }
+
     fn spawn(&self, task: BoxFuture<()>) -> io::Result<()> {
         let life = self.life.clone();
         self.clock.spawn(Box::pin(async move {

@@ -1,7 +1,7 @@
 //! Runs steps on the cluster.
 
 use std::{
-    io::{self, BufRead, BufReader, Read, Write},
+    io,
     process::{Command, ExitStatus, Stdio},
     thread,
     time::Duration,
@@ -11,13 +11,14 @@ use tempfile::TempDir;
 
 use crate::{
     cargo,
+    counts::{Counts, count},
     fdb_test::{
         cluster::Cluster,
         group::Group,
         interrupt::Interrupt,
         libraries::Libraries,
         steps::{Kind, Step},
-        summary::{Counts, Row, Summary},
+        summary::{Row, Summary},
     },
     outcome::Outcome,
     stopwatch::Stopwatch,
@@ -142,35 +143,9 @@ fn words(kind: Kind, filter: Option<&str>) -> Vec<&str> {
     }
 }
 
-/// Copies what tests print, and counts them.
-fn count(from: impl Read, mut to: impl Write) -> io::Result<Counts> {
-    let mut counts = Counts::default();
-    let mut from = BufReader::new(from);
-    let mut line = Vec::new();
-    while from.read_until(b'\n', &mut line)? > 0 {
-        to.write_all(&line)?;
-        if let Some(more) = Counts::parse(&String::from_utf8_lossy(&line)) {
-            counts += more;
-        }
-        line.clear();
-    }
-    Ok(counts)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn what_tests_print_is_copied_and_counted() {
-        let text =
-            b"running 2 tests\n\xff\ntest result: ok. 2 passed; 0 failed; 1 ignored; 0 measured\n\
-                     test result: FAILED. 1 passed; 3 failed; 0 ignored; 0 measured\nno line's end";
-        let mut copy = Vec::new();
-        let counts = count(&text[..], &mut copy).unwrap();
-        assert_eq!(copy, text);
-        assert_eq!(counts.to_string(), "3 passed, 3 failed, 1 ignored");
-    }
 
     #[test]
     fn a_filter_goes_to_the_test_programs_and_keeps_other_stores_out() {

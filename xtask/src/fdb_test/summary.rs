@@ -1,62 +1,8 @@
 //! What became of the steps.
 
-use std::{fmt, ops::AddAssign, time::Duration};
+use std::{fmt, time::Duration};
 
-use crate::{fdb_test::steps::Step, outcome::Outcome};
-
-/// How many tests did what.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Counts {
-    pub(super) passed: u64,
-    pub(super) failed: u64,
-    pub(super) ignored: u64,
-}
-
-impl Counts {
-    /// Those that a line of `cargo test` tells, if it is the one behind a test program's last test.
-    pub(super) fn parse(line: &str) -> Option<Self> {
-        let (_, numbers) = line
-            .trim()
-            .strip_prefix("test result: ")?
-            .split_once(". ")?;
-        let mut counts = Self::default();
-        for part in numbers.split("; ") {
-            let (number, what) = part.split_once(' ')?;
-            let count = match what {
-                "passed" => &mut counts.passed,
-                "failed" => &mut counts.failed,
-                "ignored" => &mut counts.ignored,
-                _ => continue,
-            };
-            *count = number.parse().ok()?;
-        }
-        Some(counts)
-    }
-
-    /// Whether not one test was run.
-    pub(super) fn is_none(self) -> bool {
-        self.passed + self.failed == 0
-    }
-}
-
-impl AddAssign for Counts {
-    fn add_assign(&mut self, other: Self) {
-        self.passed += other.passed;
-        self.failed += other.failed;
-        self.ignored += other.ignored;
-    }
-}
-
-impl fmt::Display for Counts {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            passed,
-            failed,
-            ignored,
-        } = self;
-        write!(f, "{passed} passed, {failed} failed, {ignored} ignored")
-    }
-}
+use crate::{counts::Counts, fdb_test::steps::Step, outcome::Outcome};
 
 /// What became of one step.
 #[derive(Debug)]
@@ -164,30 +110,6 @@ mod tests {
             failure: failure.map(str::to_owned),
             counts,
             took: Duration::from_millis(1_250),
-        }
-    }
-
-    #[test]
-    fn a_result_line_is_counted() {
-        let passed = "test result: ok. 41 passed; 0 failed; 2 ignored; 0 measured; 7 filtered out; \
-                      finished in 1.25s\n";
-        assert_eq!(Counts::parse(passed), Some(counts(41, 0, 2)));
-        let failed = "test result: FAILED. 3 passed; 1 failed; 0 ignored; 0 measured; 0 filtered \
-                      out; finished in 0.00s";
-        assert_eq!(Counts::parse(failed), Some(counts(3, 1, 0)));
-    }
-
-    #[test]
-    fn other_lines_are_not_counted() {
-        for line in [
-            "",
-            "running 41 tests",
-            "test on_cluster::holds ... ok",
-            "test result: ",
-            "test result: ok. many passed; 0 failed",
-            "it said: test result: ok. 1 passed; 0 failed",
-        ] {
-            assert_eq!(Counts::parse(line), None, "{line}");
         }
     }
 
