@@ -77,7 +77,8 @@ pub(crate) async fn run(scratch: &Scratch, pace: &Pace, report: &mut Report) -> 
                     reference = bytes;
                 }
                 report.add(Case {
-                    ratio: bytes / reference,
+                    ratio: Some(bytes / reference),
+                    of: "bytes written in a state of 10",
                     ..case
                 });
             }
@@ -109,19 +110,12 @@ async fn measure(
         })
         .await?;
     let bytes = bytes as f64 / f64::from(changes);
-    let case = Case {
-        name,
-        ops_per_s: measured.ops_per_s,
-        ratio: f64::NAN,
-        of: "bytes written in a state of 10",
-        target: None,
-        latency: measured.latency,
-        note: format!(
-            "; {bytes:.0} bytes a change, codec alone {:.0} us",
-            shelf.diffs.quantile_us(0.5)
-        ),
-    };
-    Ok((case, bytes))
+    let note = format!(
+        "{bytes:.0} bytes a change, codec alone {:.0} us",
+        shelf.diffs.quantile_us(0.5)
+    );
+    let case = Case::rate(name, measured.ops_per_s, measured.latency);
+    Ok((case.note(note), bytes))
 }
 
 impl Change {

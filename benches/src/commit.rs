@@ -95,19 +95,13 @@ async fn measure(
     let flushes = disk.counts().syncs - flushes_before;
     let committed = shared.committed.load(Ordering::Relaxed);
     let retries = shared.attempts.load(Ordering::Relaxed) - committed;
-    Ok(Case {
-        name,
-        ops_per_s,
-        ratio: ops_per_s / flushes_per_s,
-        of: "floor/1 flushes per second",
-        target: None,
-        latency,
-        note: format!(
-            "; {:.1} commits a flush, {:.1} % retried",
+    Ok(Case::rate(name, ops_per_s, latency)
+        .to(flushes_per_s, "floor/1 flushes per second")
+        .note(format!(
+            "{:.1} commits a flush, {:.1} % retried",
             committed as f64 / flushes as f64,
             retries as f64 / committed as f64 * 100.0
-        ),
-    })
+        )))
 }
 
 /// Commits one transaction after the other until the case is over.

@@ -8,8 +8,6 @@
 
 mod bout;
 mod consumer;
-mod counter;
-mod cpu;
 mod crowd;
 mod load;
 mod stage;
@@ -23,6 +21,7 @@ use crate::{
     options::Options,
     pace::{Pace, SLICES, median},
     report::Report,
+    target::Target,
 };
 
 use self::{
@@ -50,7 +49,7 @@ pub(crate) async fn run(options: &Options) -> Outcome {
         return consumer::run(cluster_file, number).await;
     }
     let pace = Pace::new(options);
-    let mut report = Report::new(&options.case);
+    let mut report = Report::new(options)?;
     let bouts = bouts();
     let is_reference = |bout: &Bout| {
         (bouts.iter()).any(|other| other.of == bout.name && report.wants(&other.name))
@@ -69,8 +68,7 @@ pub(crate) async fn run(options: &Options) -> Outcome {
     for rounds in measured {
         report.add(rounds.into_case());
     }
-    report.print_table();
-    Ok(())
+    report.finish(options)
 }
 
 async fn measure(stage: &Arc<Stage>, slice: Duration, measured: &mut [Rounds<'_>]) -> Outcome {
@@ -125,7 +123,7 @@ impl<'a> Rounds<'a> {
     fn into_case(mut self) -> Case {
         self.ratios.sort_by(f64::total_cmp);
         let range = match &self.ratios[..] {
-            [least, .., most] => format!("; {least:.3} to {most:.3}"),
+            [least, .., most] => format!("{least:.3} to {most:.3}"),
             _ => String::new(),
         };
         let cpu = match self.cpu_us.is_empty() {
@@ -133,13 +131,11 @@ impl<'a> Rounds<'a> {
             false => format!(", {:.0} us of our processors each", median(self.cpu_us)),
         };
         Case {
-            name: self.bout.name.clone(),
-            ops_per_s: median(self.rates),
-            ratio: median(self.ratios),
+            ratio: Some(median(self.ratios)),
             of: self.bout.of,
-            target: self.bout.target,
-            latency: self.latency,
+            target: self.bout.target.map(Target::AtLeast),
             note: format!("{range}{cpu}"),
+            ..Case::rate(&*self.bout.name, median(self.rates), self.latency)
         }
     }
 }

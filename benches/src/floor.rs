@@ -1,11 +1,9 @@
 //! The floor: the bytes of transactions appended to a file and flushed, with nothing around it. No
 //! commit can be faster.
 
-use dgen_backend::tuple::Subspace;
-use dgen_local::disk::{Disk, DiskFile};
-
 use crate::{
     Outcome,
+    append::Appended,
     case::Case,
     pace::{Measured, Pace, Sample},
     report::Report,
@@ -13,10 +11,7 @@ use crate::{
     stopwatch::Stopwatch,
     workload::Workload,
 };
-
-/// The file is written in rounds, over space that the file system has placed: a file that grows
-/// takes longer to flush, and no log need do it.
-const FILE_SIZE_BYTES: u64 = 16 << 20;
+use dgen_backend::tuple::Subspace;
 
 const RECORDS: [usize; 2] = [1, 64];
 
@@ -33,15 +28,8 @@ pub(crate) async fn run(scratch: &Scratch, pace: &Pace, report: &mut Report) -> 
         if is_reference {
             reference = measured.ops_per_s;
         }
-        report.add(Case {
-            ratio: measured.ops_per_s / reference,
-            of: "floor/1 records per second",
-            target: None,
-            note: String::new(),
-            ops_per_s: measured.ops_per_s,
-            latency: measured.latency,
-            name,
-        });
+        let case = Case::rate(name, measured.ops_per_s, measured.latency);
+        report.add(case.to(reference, "floor/1 records per second"));
     }
     Ok(reference)
 }
@@ -49,33 +37,20 @@ pub(crate) async fn run(scratch: &Scratch, pace: &Pace, report: &mut Report) -> 
 /// Measures records per second, so many a flush.
 async fn measure(scratch: &Scratch, pace: &Pace, name: &str, records: usize) -> Outcome<Measured> {
     let disk = scratch.disk(name)?;
-    let file = disk.open("floor", true)?;
-    fill(&*file)?;
+    let mut file = Appended::create(&disk)?;
     let mut workload = Workload::new(&Subspace::from("bench"), 1);
-    let mut end = 0;
     pace.measure(async || {
         let mut bytes = Vec::new();
         for _ in 0..records {
             workload.next().append_to(&mut bytes);
         }
-        if end + bytes.len() as u64 > FILE_SIZE_BYTES {
-            end = 0;
-        }
         let watch = Stopwatch::start();
-        file.write_at(end, &bytes)?;
-        file.sync_data()?;
+        file.append(&bytes)?;
         let took = watch.elapsed();
-        end += bytes.len() as u64;
         Ok(Sample {
             ops: records as u64,
             took,
         })
     })
     .await
-}
-
-fn fill(file: &dyn DiskFile) -> Outcome {
-    file.write_at(0, &vec![0xff; FILE_SIZE_BYTES as usize])?;
-    file.sync_data()?;
-    Ok(())
 }

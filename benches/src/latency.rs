@@ -25,8 +25,12 @@ impl Latency {
             .expect("a histogram that resizes takes any other");
     }
 
-    /// The duration that `share` of all operations stayed within, in microseconds.
+    /// The duration that `share` of all operations stayed within, in microseconds; NaN if there were
+    /// none.
     pub(crate) fn quantile_us(&self, share: f64) -> f64 {
+        if self.0.is_empty() {
+            return f64::NAN;
+        }
         self.0.value_at_quantile(share) as f64 / 1_000.0
     }
 }

@@ -54,18 +54,15 @@ pub(crate) async fn run(scratch: &Scratch, options: &Options, report: &mut Repor
     let rates: Vec<f64> = parts.iter().map(Sample::rate).collect();
     let moved: u64 = parts.iter().map(|part| part.ops).sum();
     let seconds: f64 = parts.iter().map(|part| part.took.as_secs_f64()).sum();
+    let note = format!(
+        "{moved} items, {:.1} a flush, fifths at {:.0?} per second",
+        moved as f64 / flushes as f64,
+        rates
+    );
     report.add(Case {
-        name: NAME.to_owned(),
-        ops_per_s: moved as f64 / seconds,
-        ratio: rates[PARTS - 1] / rates[0],
-        of: "rate of the first fifth",
-        target: None,
-        latency,
-        note: format!(
-            "; {moved} items, {:.1} a flush, fifths at {:.0?} per second",
-            moved as f64 / flushes as f64,
-            rates
-        ),
+        ratio: Some(rates[PARTS - 1] / rates[0]),
+        of: "rate of the first fifth, the last's",
+        ..Case::rate(NAME, moved as f64 / seconds, latency).note(note)
     });
     Ok(())
 }

@@ -1,6 +1,6 @@
 //! Where a run puts its files: a temporary folder, one disk in it for each case.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{fmt, fs, path::PathBuf, sync::Arc, time::Duration};
 
 use dgen_backend::Database;
 use dgen_local::disk::{CountingDisk, DirectoryDisk, Disk, SlowDisk};
@@ -25,10 +25,16 @@ impl Scratch {
         })
     }
 
+    /// A new folder, on the real disk.
+    pub(crate) fn folder(&self, case: &str) -> Outcome<PathBuf> {
+        let folder = self.folder.path().join(case.replace('/', "-"));
+        fs::create_dir(&folder)?;
+        Ok(folder)
+    }
+
     /// A disk in a new folder, which counts. The floor and the store write through the same seam.
     pub(crate) fn disk(&self, case: &str) -> Outcome<CountingDisk> {
-        let folder = self.folder.path().join(case.replace('/', "-"));
-        let directory: Arc<dyn Disk> = Arc::new(DirectoryDisk::create(folder)?);
+        let directory: Arc<dyn Disk> = Arc::new(DirectoryDisk::create(self.folder(case)?)?);
         let disk: Arc<dyn Disk> = match self.simulated_flush {
             Some(flush) => Arc::new(SlowDisk::new(Arc::new(UnflushedDisk(directory)), flush)),
             None => directory,

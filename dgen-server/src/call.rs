@@ -145,8 +145,8 @@ struct Sent<'a, S: Server> {
 }
 
 impl<S: Server> Sent<'_, S> {
-    /// Mostly the answer comes from next door. The ways around are boxed: what a call takes of memory is
-    /// taken, and moved, by every call, and they would make it ten times as much.
+    /// Mostly the answer comes from next door. The other ways are boxed: else every call allocates, and
+    /// moves, the room that they need.
     async fn answer(self) -> Result<Readable, Failure> {
         let address = self.handle.address();
         let poll_interval = address.poll_interval();

@@ -8,15 +8,31 @@ use crate::{cargo, outcome::Outcome};
 
 /// What needs a cluster, and the feature `fdb`.
 const ON_CLUSTER: &str = "--fdb";
+/// The programs that the benchmarks start: they look for them beside themselves.
+const BESIDE: [[&str; 4]; 2] = [
+    ["--package", "dgen-examples", "--example", "service"],
+    ["--package", "dgen-bench", "--bin", "dgen-bench-memory"],
+];
 #[cfg(unix)]
 const CLUSTER_FILE: &str = "--cluster-file";
 
 /// Builds and runs them with `options`.
 pub(crate) fn run(options: &[OsString]) -> Outcome {
     let is_on_cluster = options.iter().any(|option| option == ON_CLUSTER);
-    let mut arguments = vec!["run", "--release", "--package", "dgen-bench"];
+    let mut arguments = vec![
+        "run",
+        "--release",
+        "--package",
+        "dgen-bench",
+        "--bin",
+        "dgen-bench",
+    ];
     if is_on_cluster {
         arguments.extend(["--features", "fdb"]);
+    } else {
+        for program in BESIDE {
+            cargo::run(["build", "--release"].into_iter().chain(program))?;
+        }
     }
     arguments.push("--");
     let arguments = arguments.into_iter().map(OsStr::new);

@@ -12,7 +12,8 @@ use tokio::sync::mpsc;
 
 use crate::{
     Outcome,
-    fdb::{bout::Bout, cpu::processor_time, load::Load, stage::Stage},
+    cpu::processor_time,
+    fdb::{bout::Bout, load::Load, stage::Stage},
     latency::Latency,
     pace::Sample,
     stopwatch::Stopwatch,

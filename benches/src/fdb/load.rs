@@ -7,7 +7,8 @@ use foundationdb::{Database, FdbResult};
 
 use crate::{
     Outcome,
-    fdb::{consumer::Consumer, counter::CounterHandle, stage::Stage},
+    counter::CounterHandle,
+    fdb::{consumer::Consumer, stage::Stage},
 };
 
 /// The value that a transaction of the cluster's own writes.

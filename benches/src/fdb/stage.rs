@@ -7,10 +7,8 @@ use dgen_backend::{Database, Error, KeyRange, Tenant, tuple::Subspace};
 
 use crate::{
     Outcome,
-    fdb::{
-        bout::{CALLERS_MAX, SERVERS_MAX},
-        counter::CounterHandle,
-    },
+    counter::CounterHandle,
+    fdb::bout::{CALLERS_MAX, SERVERS_MAX},
 };
 
 /// What all keys of benchmarks begin with.

@@ -4,7 +4,7 @@ use dgen_macros::dgen_server;
 use serde::{Deserialize, Serialize};
 
 #[derive(Clone, Default, Serialize, Deserialize)]
-pub(super) struct Counter {
+pub(crate) struct Counter {
     value: u64,
 }
 
@@ -12,14 +12,20 @@ pub(super) struct Counter {
 impl Counter {
     /// Adds `by` and returns the new value.
     #[call]
-    pub(super) fn increment(&mut self, by: u64) -> u64 {
+    pub(crate) fn increment(&mut self, by: u64) -> u64 {
         self.value += by;
+        self.value
+    }
+
+    /// Returns the value.
+    #[call]
+    pub(crate) fn value(&self) -> u64 {
         self.value
     }
 
     /// Adds `by`.
     #[cast]
-    pub(super) fn add(&mut self, by: u64) {
+    pub(crate) fn add(&mut self, by: u64) {
         self.value += by;
     }
 }
