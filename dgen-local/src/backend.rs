@@ -32,8 +32,14 @@ pub struct LocalBackend {
 
 impl LocalBackend {
     /// A backend over an open store, whose commits are made on a thread of their own.
-    pub(crate) fn with_thread(store: RedbStore, env: Env, path: &Path) -> Result<Self, OpenError> {
-        let (current, watches) = parts(&store, path)?;
+    pub(crate) fn with_thread(
+        store: RedbStore,
+        env: Env,
+        watches_max: usize,
+        path: &Path,
+    ) -> Result<Self, OpenError> {
+        let current = current(&store, path)?;
+        let watches = Arc::new(Watches::new(watches_max));
         let committer = Committer::new(
             store,
             Arc::clone(&current),
@@ -55,8 +61,14 @@ impl LocalBackend {
     }
 
     /// A backend over a store that flushes nothing, whose commits are made by their callers.
-    pub(crate) fn inline(store: RedbStore, env: Env, path: &Path) -> Result<Self, OpenError> {
-        let (current, watches) = parts(&store, path)?;
+    pub(crate) fn inline(
+        store: RedbStore,
+        env: Env,
+        watches_max: usize,
+        path: &Path,
+    ) -> Result<Self, OpenError> {
+        let current = current(&store, path)?;
+        let watches = Arc::new(Watches::new(watches_max));
         let committer = Committer::new(
             store,
             Arc::clone(&current),
@@ -71,12 +83,12 @@ impl LocalBackend {
     }
 }
 
-fn parts(store: &RedbStore, path: &Path) -> Result<(Arc<Current>, Arc<Watches>), OpenError> {
+fn current(store: &RedbStore, path: &Path) -> Result<Arc<Current>, OpenError> {
     let snapshot = store
         .snapshot()
         .map_err(|error| OpenError::from_store(path, error))?;
     let published = Published { snapshot };
-    Ok((Arc::new(Current::new(published)), Arc::default()))
+    Ok(Arc::new(Current::new(published)))
 }
 
 impl Backend for LocalBackend {

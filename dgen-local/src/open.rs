@@ -48,12 +48,16 @@ pub fn in_memory() -> Result<Database, OpenError> {
     Options::default().in_memory()
 }
 
+/// Of a store that is told nothing else. What bounds it is memory alone.
+const WATCHES_MAX: usize = 1_000_000;
+
 /// How a store is opened.
 #[derive(Debug, Clone)]
 pub struct Options {
     env: Env,
     cache_size_bytes: usize,
     segment_size_bytes: u64,
+    watches_max: usize,
 }
 
 impl Default for Options {
@@ -63,6 +67,7 @@ impl Default for Options {
             env: Env::system(),
             cache_size_bytes: store.cache_size_bytes,
             segment_size_bytes: store.segment_size_bytes,
+            watches_max: WATCHES_MAX,
         }
     }
 }
@@ -91,6 +96,14 @@ impl Options {
         self
     }
 
+    /// How many watches may wait at once; who gets none polls. Each takes some 200 bytes, and an idle
+    /// server has one. Default: 1,000,000, the most that a FoundationDB client can be told to allow.
+    #[must_use]
+    pub fn watches_max(mut self, watches: usize) -> Self {
+        self.watches_max = watches;
+        self
+    }
+
     /// As [`open`], with these options.
     ///
     /// # Errors
@@ -114,6 +127,7 @@ impl Options {
         Ok(Database::new(LocalBackend::with_thread(
             store,
             self.env.clone(),
+            self.watches_max,
             path,
         )?))
     }
@@ -129,6 +143,7 @@ impl Options {
         Ok(Database::new(LocalBackend::with_thread(
             store,
             self.env.clone(),
+            self.watches_max,
             &path,
         )?))
     }
@@ -144,6 +159,7 @@ impl Options {
         Ok(Database::new(LocalBackend::inline(
             store,
             self.env.clone(),
+            self.watches_max,
             path,
         )?))
     }

@@ -18,15 +18,13 @@ use tokio::sync::oneshot;
 
 use crate::span::Span;
 
-/// FoundationDB's default.
-pub(crate) const WATCHES_MAX: usize = 10_000;
-
 /// In the order in which they were made, which is the order in which they fire.
 type ByNumber = BTreeMap<u64, oneshot::Sender<()>>;
 
 /// All watches of a store.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Watches {
+    max: usize,
     /// Those made, registered or not.
     count: AtomicUsize,
     next_id: AtomicU64,
@@ -53,15 +51,25 @@ pub(crate) struct Waiter {
 }
 
 impl Watches {
+    /// Room for so many.
+    pub(crate) fn new(max: usize) -> Self {
+        Self {
+            max,
+            count: AtomicUsize::new(0),
+            next_id: AtomicU64::new(0),
+            by_key: Mutex::default(),
+        }
+    }
+
     /// A watch on `key`, whose value was `seen`.
     pub(crate) fn make(
         self: &Arc<Self>,
         key: Bytes,
         seen: Option<Option<Bytes>>,
     ) -> Result<(PendingWatch, Waiter), Error> {
-        if self.count.fetch_add(1, Ordering::Relaxed) >= WATCHES_MAX {
+        if self.count.fetch_add(1, Ordering::Relaxed) >= self.max {
             self.count.fetch_sub(1, Ordering::Relaxed);
-            return Err(Error::TooManyWatches { limit: WATCHES_MAX });
+            return Err(Error::TooManyWatches { limit: self.max });
         }
         let id = self.next_id.fetch_add(1, Ordering::Relaxed);
         let (fire, fired) = oneshot::channel();

@@ -326,7 +326,8 @@ async fn data_may_be_larger_than_the_cache() {
 /// SPEC B4: too many watches are an error that says so, and those that were dropped make room.
 #[tokio::test]
 async fn watches_are_bounded_and_dropping_frees_them() {
-    let db = dgen_local::in_memory().unwrap();
+    let options = Options::default().watches_max(10_000);
+    let db = options.in_memory().unwrap();
     let tx = db.begin().unwrap();
     let mut watches: Vec<_> = (0..10_000).map(|_| tx.watch(b"key").unwrap()).collect();
     assert!(matches!(
