@@ -3,6 +3,7 @@
 use std::{
     error::Error as StdError,
     future::Future,
+    pin::pin,
     time::{Duration, Instant},
 };
 
@@ -85,24 +86,27 @@ where
         settle(&mut marker, false);
         let is_unsure = clock.attempt.maybe_executed && !planted::is(Bug::RetryWithoutMarker);
         let marker_read = marker.as_ref().filter(|_| is_unsure);
-        let attempt = async {
-            if let Some(marker) = marker_read
-                && let Some(committed) = marker.committed_attempt(&tx).await?
-            {
-                return Ok(Outcome::Earlier(committed));
-            }
-            let value = work(tx.clone()).await?;
-            if let Some(marker) = &marker
-                && (tx.has_writes() || clock.attempt.maybe_executed)
-            {
-                marker.write(&tx, clock.attempt.number)?;
-            }
-            Ok::<_, E>(match tx.commit().await {
-                Ok(()) => Outcome::Committed(value),
-                Err(error) => Outcome::Failed(error, value),
-            })
+        let outcome = {
+            // Pinned here: handed over by value, it would take its room twice.
+            let attempt = pin!(async {
+                if let Some(marker) = marker_read
+                    && let Some(committed) = marker.committed_attempt(&tx).await?
+                {
+                    return Ok(Outcome::Earlier(committed));
+                }
+                let value = work(tx.clone()).await?;
+                if let Some(marker) = &marker
+                    && (tx.has_writes() || clock.attempt.maybe_executed)
+                {
+                    marker.write(&tx, clock.attempt.number)?;
+                }
+                Ok::<_, E>(match tx.commit().await {
+                    Ok(()) => Outcome::Committed(value),
+                    Err(error) => Outcome::Failed(error, value),
+                })
+            });
+            db.env().timeout(remaining, attempt).await
         };
-        let outcome = db.env().timeout(remaining, attempt).await;
         let error: E = match outcome {
             Ok(Ok(Outcome::Committed(value))) => {
                 settle(&mut marker, true);

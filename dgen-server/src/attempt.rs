@@ -151,7 +151,7 @@ impl<S: Server> Attempt<'_, S> {
         {
             let unchanged_for = Seen::unchanged_for(self.seen, hold, env.now());
             let lock = lock.clone();
-            let taken = lock::take_over(tx, address, lock, unchanged_for, cached);
+            let taken = Box::pin(lock::take_over(tx, address, lock, unchanged_for, cached));
             return Ok(Attempted::of_lock(taken.await?));
         }
 
@@ -160,14 +160,18 @@ impl<S: Server> Attempt<'_, S> {
         let mut agenda = match found.first_due_millis {
             Some(due_millis) if due_millis <= now_millis => {
                 let rows_max = self.agenda_rows_max(!found.items().is_empty());
-                agenda::work_off(tx, keys, wall_clock, rows_max).await?
+                Box::pin(agenda::work_off(tx, keys, wall_clock, rows_max)).await?
             }
             next_millis => WorkedOff::nothing(next_millis),
         };
 
         let items: Vec<_> = found.items().iter().map(QueuedMessage::new).collect();
         let ids = items.iter().filter_map(|item| item.id().cloned());
-        let ids = [ids_of_units, memory::Asked::new(tx, keys, ids)];
+        let ids = ids_of_units.and(memory::Asked::new(tx, keys, ids));
+        let memory = match ids.is_empty() {
+            true => Memory::default(),
+            false => Box::pin(Memory::of(tx, ids, now_millis)).await?,
+        };
         let work = Work {
             address,
             items: &items,
@@ -176,7 +180,7 @@ impl<S: Server> Attempt<'_, S> {
             is_urgent: false,
             batch_max: self.batch_max,
             unanswerable: self.unanswerable,
-            memory: Memory::of(tx, ids, now_millis).await?,
+            memory,
             hold: mark,
             now_millis,
         };

@@ -12,7 +12,7 @@ use std::{
     fmt,
     future::{Future, IntoFuture, poll_fn},
     marker::PhantomData,
-    pin::Pin,
+    pin::{Pin, pin},
     sync::Arc,
     task::Poll,
     time::Duration,
@@ -125,7 +125,7 @@ where
             is_priority: self.is_priority,
             until_millis,
         };
-        match env.timeout(after, sent.answer()).await {
+        match env.timeout(after, pin!(sent.answer())).await {
             Ok(answer) => match answer? {
                 Ok(answer) => answer.decode(),
                 Err(what) => Err(CallError::Decode { what }),

@@ -67,7 +67,7 @@ pub(crate) fn look<'a, S: Server>(
     let count = known.map(|_| changes::read(tx, &address.keys));
     let all = known
         .is_none()
-        .then(|| look_at_all(tx, address, cached, scope));
+        .then(|| Box::pin(look_at_all(tx, address, cached, scope)));
     async move {
         if let Some(((quiet, cached), count)) = known.zip(count)
             && count.await? == Some(quiet.changes)
@@ -76,7 +76,7 @@ pub(crate) fn look<'a, S: Server>(
         }
         match all {
             Some(all) => all.await,
-            None => look_at_all(tx, address, cached, scope).await,
+            None => Box::pin(look_at_all(tx, address, cached, scope)).await,
         }
     }
 }

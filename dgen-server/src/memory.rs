@@ -64,6 +64,16 @@ impl Asked {
         };
         Self(ids.map(ask).collect())
     }
+
+    /// All of both.
+    pub(crate) fn and(mut self, other: Self) -> Self {
+        self.0.extend(other.0);
+        self
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
 }
 
 impl Memory {
@@ -74,18 +84,17 @@ impl Memory {
         ids: impl Iterator<Item = MessageId>,
         now_millis: u64,
     ) -> Result<Self, LoadError> {
-        Self::of(tx, [Asked::new(tx, keys, ids)], now_millis).await
+        Self::of(tx, Asked::new(tx, keys, ids), now_millis).await
     }
 
     /// What is known of the ids that were asked for, at `now`.
     pub(crate) async fn of(
         tx: &Transaction,
-        asked: impl IntoIterator<Item = Asked>,
+        asked: Asked,
         now_millis: u64,
     ) -> Result<Self, LoadError> {
         let mut memory = Self::default();
-        let asked = asked.into_iter().flat_map(|Asked(ids)| ids);
-        for (id, record, first) in asked {
+        for (id, record, first) in asked.0 {
             // Most are not there. One that is may have more chunks.
             if first.await?.is_none() {
                 continue;

@@ -52,6 +52,10 @@ struct Asked {
 }
 
 impl Outbox {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.answers.is_empty() && self.effects.is_empty()
+    }
+
     /// Writes all of it, in order. Answers to callers in this OS process are returned instead.
     pub(crate) async fn write(
         self,

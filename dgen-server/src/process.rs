@@ -210,7 +210,10 @@ impl<S: Server> Process<S> {
                 return Rest::Stop(StopReason::Handler(reason));
             }
             self.receive();
-            if let Some(reason) = self.handle_urgent().await {
+            // What is rare is boxed, here and below: each message would move the room that it needs.
+            if !self.urgent_units.is_empty()
+                && let Some(reason) = Box::pin(self.handle_urgent()).await
+            {
                 return Rest::Stop(reason);
             }
             if self.registration.is_none() && self.units.is_empty() {
@@ -250,7 +253,7 @@ impl<S: Server> Process<S> {
                     None
                 }
                 Ok(Attempted::Killed) => Some(Rest::Stop(StopReason::Killed)),
-                Err(error) => self.failed(error, progress).await,
+                Err(error) => Box::pin(self.failed(error, progress)).await,
             };
             if let Some(rest) = rest {
                 return rest;
@@ -315,7 +318,8 @@ impl<S: Server> Process<S> {
     }
 
     async fn attempt(&self, progress: &Progress) -> Result<Attempted<S>, AttemptError> {
-        let attempts = self.address.tenant.transact(|tx| {
+        // Pinned here: handed over by value, it would take its room twice.
+        let attempts = pin!(self.address.tenant.transact(|tx| {
             let attempt = Attempt {
                 address: &self.address,
                 cached: self.cached.as_ref(),
@@ -329,7 +333,7 @@ impl<S: Server> Process<S> {
                 progress,
             };
             async move { attempt.run(&tx).await }
-        });
+        }));
         let span =
             tracing::debug_span!("attempt", server = %self.address, units = self.units.len());
         shielded(attempts)
@@ -373,7 +377,7 @@ impl<S: Server> Process<S> {
             return Some(Rest::Stop(StopReason::Handler(reason)));
         }
         if let Some(stuck) = batch.stuck {
-            return self.blame(&stuck).await;
+            return Box::pin(self.blame(&stuck)).await;
         }
         let is_all_done = self.units.is_empty() && !batch.has_more;
         is_all_done.then_some(Rest::Idle)

@@ -1,9 +1,12 @@
 //! Priority and info messages: each in a transaction of its own that looks neither at the queue nor
 //! at the lock (SPEC S5).
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering},
+use std::{
+    pin::pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use dgen_backend::{Error, Transaction};
@@ -53,10 +56,11 @@ pub(crate) async fn handle<S: Server>(
     let env = address.tenant.env();
     let begun = env.now();
     let maybe_executed = &AtomicBool::new(false);
-    let tried = shielded(address.tenant.transact(|tx| async move {
+    let tried = pin!(address.tenant.transact(|tx| async move {
         maybe_executed.fetch_or(tx.attempt().maybe_executed, Ordering::Relaxed);
         attempt(&tx, address, cached, unit).await
     }));
+    let tried = shielded(tried);
     let span = tracing::debug_span!("priority attempt", server = %address);
     let failure = match tried.instrument(span).await {
         Ok(Ok(Tried::CarriedOut(carried_out))) => {
