@@ -57,6 +57,8 @@ pub(crate) struct Process<S: Server> {
     /// Taken from the mailbox, and waiting.
     units: Vec<Unit<S>>,
     urgent_units: Vec<Unit<S>>,
+    /// How many units may soon be waiting: those that do, and one of each caller who was answered.
+    crowd: usize,
     /// Whether there was more in the queue than the last attempt read.
     has_backlog: bool,
     /// That the last attempt found nothing to do but what came to the mailbox.
@@ -76,6 +78,9 @@ pub(crate) struct Process<S: Server> {
     /// How often to look where nothing can be watched.
     polling: Polling,
 }
+
+/// So often nobody may have come before a process waits for no more callers.
+const GATHER_MISSES_MAX: u32 = 2;
 
 /// How a round of attempts ended.
 enum Rest {
@@ -111,6 +116,7 @@ impl<S: Server> Process<S> {
             unanswerable: None,
             units: Vec::new(),
             urgent_units: Vec::new(),
+            crowd: 0,
             has_backlog: false,
             quiet: None,
             seen: None,
@@ -210,6 +216,7 @@ impl<S: Server> Process<S> {
                 return Rest::Stop(StopReason::Handler(reason));
             }
             self.receive();
+            self.gather().await;
             // What is rare is boxed, here and below: each message would move the room that it needs.
             if !self.urgent_units.is_empty()
                 && let Some(reason) = Box::pin(self.handle_urgent()).await
@@ -280,6 +287,22 @@ impl<S: Server> Process<S> {
         if self.standby.is_some_and(|standby| standby.defers(now)) {
             self.defer_units();
         }
+    }
+
+    /// Waits a moment for the callers who were just answered: they may be about to call again, and what
+    /// they send shares the flush of those who wait already. Without this one half of many callers
+    /// would wait while the other half is flushed.
+    async fn gather(&mut self) {
+        let mut misses = 0;
+        while !self.units.is_empty() && self.units.len() < self.crowd && misses < GATHER_MISSES_MAX {
+            let before = self.units.len();
+            tokio::task::yield_now().await;
+            self.receive();
+            if self.units.len() <= before {
+                misses += 1;
+            }
+        }
+        self.crowd = 0;
     }
 
     /// Has callers next door put their messages into the queue.
@@ -361,6 +384,10 @@ impl<S: Server> Process<S> {
         let (cached, done, lock, stop) = batch.done.committed(&address).await;
         let acquired = lock.and_then(|lock| urgent::acquired(lock, &cached));
         self.cached = Some(cached).filter(|_| address.options.cache);
+        self.crowd = match done.len() {
+            0 | 1 => 0,
+            _ => (self.units.len() + self.inbox.len()).min(BATCH_MAX),
+        };
         let handled: Vec<_> = self.units.drain(..done.len()).collect();
         for (unit, done) in handled.into_iter().zip(done) {
             self.finish(unit, done);
