@@ -1,6 +1,13 @@
 //! How a process is told to end, and how it tells that it did.
 
-use tokio::sync::watch;
+use std::{
+    fmt,
+    pin::pin,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    task::{Context, Poll, Waker},
+};
+
+use tokio::sync::Notify;
 
 use crate::StopReason;
 
@@ -17,64 +24,116 @@ pub(crate) enum Request {
     Kill,
 }
 
-/// The process's end.
-pub(crate) struct Control {
-    requested: watch::Receiver<Request>,
-    ended: watch::Sender<Option<StopReason>>,
-}
+/// The process's end. Dropped before it [ended](Self::ended), its task was ended from outside.
+pub(crate) struct Control(Arc<Shared>);
 
 /// The handles' end.
-#[derive(Debug, Clone)]
-pub(crate) struct Remote {
-    request: watch::Sender<Request>,
-    ended: watch::Receiver<Option<StopReason>>,
+#[derive(Clone)]
+pub(crate) struct Remote(Arc<Shared>);
+
+struct Shared {
+    state: Mutex<State>,
+    /// Tells those who wait for the end.
+    over: Notify,
+}
+
+struct State {
+    request: Request,
+    ended: Option<StopReason>,
+    /// The process, if it waits.
+    process: Option<Waker>,
 }
 
 pub(crate) fn control() -> (Control, Remote) {
-    let (request, requested) = watch::channel(Request::None);
-    let (end, ended) = watch::channel(None);
-    (
-        Control {
-            requested,
-            ended: end,
-        },
-        Remote { request, ended },
-    )
+    let shared = Arc::new(Shared {
+        state: Mutex::new(State {
+            request: Request::None,
+            ended: None,
+            process: None,
+        }),
+        over: Notify::new(),
+    });
+    (Control(Arc::clone(&shared)), Remote(shared))
 }
 
 impl Control {
     pub(crate) fn requested(&self) -> Request {
-        *self.requested.borrow()
+        self.0.state().request
     }
 
-    /// Resolves when more is requested than `so_far`; never, if no handle is left to ask.
-    pub(crate) async fn more_requested(&mut self, so_far: Request) {
-        let more = self.requested.wait_for(|request| *request > so_far);
-        if more.await.is_err() {
-            std::future::pending::<()>().await;
+    /// Ready when more is requested than `so_far`.
+    pub(crate) fn poll_more_requested(&self, cx: &mut Context<'_>, so_far: Request) -> Poll<()> {
+        let mut state = self.0.state();
+        if state.request > so_far {
+            return Poll::Ready(());
         }
+        match &mut state.process {
+            Some(process) => process.clone_from(cx.waker()),
+            process => *process = Some(cx.waker().clone()),
+        }
+        Poll::Pending
     }
 
     pub(crate) fn ended(self, reason: StopReason) {
-        self.ended.send_replace(Some(reason));
+        self.0.end(reason);
+    }
+}
+
+impl Drop for Control {
+    fn drop(&mut self) {
+        let reason = StopReason::Failed("its task was ended from outside".to_owned());
+        self.0.end(reason);
     }
 }
 
 impl Remote {
     pub(crate) fn request(&self, request: Request) {
-        self.request.send_if_modified(|requested| {
-            let is_more = request > *requested;
-            *requested = (*requested).max(request);
-            is_more
-        });
+        let process = {
+            let mut state = self.0.state();
+            if request <= state.request {
+                return;
+            }
+            state.request = request;
+            state.process.take()
+        };
+        if let Some(process) = process {
+            process.wake();
+        }
     }
 
     /// Waits until the process has ended, and says why.
     pub(crate) async fn ended(&self) -> StopReason {
-        let mut ended = self.ended.clone();
-        match ended.wait_for(Option::is_some).await {
-            Ok(reason) => reason.clone().expect("it was waited for"),
-            Err(_) => StopReason::Failed("its task was ended from outside".to_owned()),
+        loop {
+            let mut over = pin!(self.0.over.notified());
+            // An end between the next two lines counts.
+            over.as_mut().enable();
+            let ended = self.0.state().ended.clone();
+            if let Some(reason) = ended {
+                return reason;
+            }
+            over.await;
         }
+    }
+}
+
+impl Shared {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The first reason stays.
+    fn end(&self, reason: StopReason) {
+        self.state().ended.get_or_insert(reason);
+        self.over.notify_waiters();
+    }
+}
+
+impl fmt::Debug for Remote {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let state = self.0.state();
+        f.debug_struct("Remote")
+            .field("request", &state.request)
+            .field("ended", &state.ended)
+            .finish_non_exhaustive()
     }
 }

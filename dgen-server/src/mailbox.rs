@@ -1,7 +1,14 @@
 //! Messages handed to a process in the same OS process, without the queue.
 
+use std::{
+    any::Any,
+    pin::pin,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    task::{Context, Poll, Waker},
+};
+
 use dgen_queue::Item;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Notify, oneshot};
 
 use crate::{
     Failure, InfoError, Server,
@@ -48,70 +55,234 @@ pub(crate) enum Refused {
 }
 
 /// The sending end.
-pub(crate) struct Mailbox<S: Server> {
-    units: mpsc::Sender<Unit<S>>,
-    urgent: mpsc::Sender<Unit<S>>,
+pub(crate) struct Mailbox<S: Server>(Arc<Shared<S>>);
+
+/// The receiving end: a process's. Dropped, it takes its units with it.
+pub(crate) struct Inbox<S: Server>(Arc<Shared<S>>);
+
+/// What waits is kept in plain vectors that are given away whole, so that one that is empty takes next
+/// to no room: there may be very many.
+struct Shared<S: Server> {
+    kept: Mutex<Kept<S>>,
+    /// Tells senders that wait for it.
+    room: Notify,
 }
 
-/// The receiving end of one kind.
-pub(crate) type Inbox<S> = mpsc::Receiver<Unit<S>>;
+struct Kept<S: Server> {
+    units: Vec<Unit<S>>,
+    /// Those that are handled ahead of the queue.
+    urgent: Vec<Unit<S>>,
+    is_closed: bool,
+    /// The process, if it waits.
+    process: Option<Waker>,
+}
 
-/// A mailbox, where its units are received, and where its urgent ones are.
-pub(crate) fn mailbox<S: Server>() -> (Mailbox<S>, Inbox<S>, Inbox<S>) {
-    let (units, inbox) = mpsc::channel(MAILBOX_UNITS_MAX);
-    let (urgent, urgent_inbox) = mpsc::channel(MAILBOX_UNITS_MAX);
-    (Mailbox { units, urgent }, inbox, urgent_inbox)
+/// Why a unit was not put in.
+enum NotPut<S: Server> {
+    Full(Unit<S>),
+    Closed,
+}
+
+/// A mailbox, and where its units are received.
+pub(crate) fn mailbox<S: Server>() -> (Mailbox<S>, Inbox<S>) {
+    let shared = Arc::new(Shared {
+        kept: Mutex::new(Kept {
+            units: Vec::new(),
+            urgent: Vec::new(),
+            is_closed: false,
+            process: None,
+        }),
+        room: Notify::new(),
+    });
+    (Mailbox(Arc::clone(&shared)), Inbox(shared))
 }
 
 impl<S: Server> Mailbox<S> {
     /// Hands `unit` over and waits for what becomes of it.
     pub(crate) async fn send(self, unit: Unit<S>) -> Done {
-        let Self { units, urgent } = self;
-        drop(urgent);
-        hand_over(units, unit).await
+        self.hand_over(unit, false).await
     }
 
     /// The same, to be handled ahead of the queue.
     pub(crate) async fn send_urgent(self, unit: Unit<S>) -> Done {
-        let Self { units, urgent } = self;
-        drop(units);
-        hand_over(urgent, unit).await
+        self.hand_over(unit, true).await
     }
 
     /// Hands an info over, and waits for nothing.
     pub(crate) fn info(&self, info: S::Info) -> Result<(), InfoError> {
         let unit = Unit::new(Message::Info(info), None, u64::MAX);
-        self.urgent.try_send(unit).map_err(|error| match error {
-            mpsc::error::TrySendError::Full(_) => InfoError::Full,
-            mpsc::error::TrySendError::Closed(_) => InfoError::NotRunning,
+        self.0.put(unit, true).map_err(|refused| match refused {
+            NotPut::Full(_) => InfoError::Full,
+            NotPut::Closed => InfoError::NotRunning,
+        })
+    }
+
+    /// For a place that knows nothing of `S`.
+    pub(crate) fn into_any(self) -> Arc<dyn Any + Send + Sync> {
+        self.0
+    }
+
+    /// The mailbox that [`into_any`](Self::into_any) made, if it is one of such a server.
+    pub(crate) fn from_any(any: &Arc<dyn Any + Send + Sync>) -> Option<Self> {
+        let shared = Arc::clone(any).downcast::<Shared<S>>();
+        shared.ok().map(Self)
+    }
+
+    async fn hand_over(self, mut unit: Unit<S>, is_urgent: bool) -> Done {
+        let (done, outcome) = oneshot::channel();
+        unit.done = Some(done);
+        match self.0.put(unit, is_urgent) {
+            Ok(()) => {}
+            Err(NotPut::Closed) => return Err(Refused::NotHandled),
+            Err(NotPut::Full(unit)) => {
+                if Box::pin(self.0.put_when_there_is_room(unit, is_urgent))
+                    .await
+                    .is_err()
+                {
+                    return Err(Refused::NotHandled);
+                }
+            }
+        }
+        drop(self);
+        outcome.await.unwrap_or_else(|_| {
+            // The process's task was ended from outside, perhaps in the middle of a commit.
+            let unknown = dgen_backend::Error::CommitUnknown {
+                reason: "the process that took the message was ended".to_owned(),
+            };
+            Err(Refused::Failed(Failure::Transaction(unknown)))
         })
     }
 }
 
-async fn hand_over<S: Server>(to: mpsc::Sender<Unit<S>>, mut unit: Unit<S>) -> Done {
-    let (done, outcome) = oneshot::channel();
-    unit.done = Some(done);
-    // The sender is dropped with this: an inbox that is dropped takes its units with it.
-    let sent = to.send(unit).await;
-    drop(to);
-    if sent.is_err() {
-        return Err(Refused::NotHandled);
+impl<S: Server> Inbox<S> {
+    /// Takes what waits, until there are `max` of either kind.
+    pub(crate) fn take(&self, units: &mut Vec<Unit<S>>, urgent: &mut Vec<Unit<S>>, max: usize) {
+        let mut kept = self.0.kept();
+        self.0.take(&mut kept, units, urgent, max);
     }
-    outcome.await.unwrap_or_else(|_| {
-        // The process's task was ended from outside, perhaps in the middle of a commit.
-        let unknown = dgen_backend::Error::CommitUnknown {
-            reason: "the process that took the message was ended".to_owned(),
+
+    /// The same, and ready once there was something to take.
+    pub(crate) fn poll_take(
+        &self,
+        cx: &mut Context<'_>,
+        units: &mut Vec<Unit<S>>,
+        urgent: &mut Vec<Unit<S>>,
+        max: usize,
+    ) -> Poll<()> {
+        let mut kept = self.0.kept();
+        if self.0.take(&mut kept, units, urgent, max) {
+            return Poll::Ready(());
+        }
+        match &mut kept.process {
+            Some(process) => process.clone_from(cx.waker()),
+            process => *process = Some(cx.waker().clone()),
+        }
+        Poll::Pending
+    }
+
+    /// How many units wait that are not urgent.
+    pub(crate) fn len(&self) -> usize {
+        self.0.kept().units.len()
+    }
+
+    /// From now on whoever puts something in is refused. What is there stays.
+    pub(crate) fn close(&self) {
+        self.0.kept().is_closed = true;
+        self.0.room.notify_waiters();
+    }
+}
+
+impl<S: Server> Shared<S> {
+    fn kept(&self) -> MutexGuard<'_, Kept<S>> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn put(&self, unit: Unit<S>, is_urgent: bool) -> Result<(), NotPut<S>> {
+        let mut kept = self.kept();
+        if kept.is_closed {
+            return Err(NotPut::Closed);
+        }
+        let units = match is_urgent {
+            true => &mut kept.urgent,
+            false => &mut kept.units,
         };
-        Err(Refused::Failed(Failure::Transaction(unknown)))
-    })
+        if units.len() >= MAILBOX_UNITS_MAX {
+            return Err(NotPut::Full(unit));
+        }
+        units.push(unit);
+        let process = kept.process.take();
+        drop(kept);
+        if let Some(process) = process {
+            process.wake();
+        }
+        Ok(())
+    }
+
+    /// An error if it was closed.
+    async fn put_when_there_is_room(
+        &self,
+        mut unit: Unit<S>,
+        is_urgent: bool,
+    ) -> Result<(), NotPut<S>> {
+        loop {
+            let mut room = pin!(self.room.notified());
+            // Room that is made between the next two lines counts.
+            room.as_mut().enable();
+            match self.put(unit, is_urgent) {
+                Err(NotPut::Full(back)) => unit = back,
+                put => return put,
+            }
+            room.await;
+        }
+    }
+
+    /// Whether there was something to take.
+    fn take(
+        &self,
+        kept: &mut Kept<S>,
+        units: &mut Vec<Unit<S>>,
+        urgent: &mut Vec<Unit<S>>,
+        max: usize,
+    ) -> bool {
+        let was_full = [&kept.units, &kept.urgent].map(|kept| kept.len() >= MAILBOX_UNITS_MAX);
+        let taken =
+            take_from(&mut kept.units, units, max) + take_from(&mut kept.urgent, urgent, max);
+        if taken > 0 && was_full.contains(&true) {
+            self.room.notify_waiters();
+        }
+        taken > 0
+    }
+}
+
+/// Moves units until there are `max`; returns how many.
+fn take_from<S: Server>(kept: &mut Vec<Unit<S>>, taken: &mut Vec<Unit<S>>, max: usize) -> usize {
+    let count = kept.len().min(max.saturating_sub(taken.len()));
+    if taken.is_empty() && count == kept.len() {
+        *taken = std::mem::take(kept);
+    } else {
+        taken.extend(kept.drain(..count));
+    }
+    count
+}
+
+impl<S: Server> Drop for Inbox<S> {
+    fn drop(&mut self) {
+        self.close();
+        let (units, urgent) = {
+            let mut kept = self.0.kept();
+            (
+                std::mem::take(&mut kept.units),
+                std::mem::take(&mut kept.urgent),
+            )
+        };
+        // Their callers are told by this.
+        drop((units, urgent));
+    }
 }
 
 impl<S: Server> Clone for Mailbox<S> {
     fn clone(&self) -> Self {
-        Self {
-            units: self.units.clone(),
-            urgent: self.urgent.clone(),
-        }
+        Self(Arc::clone(&self.0))
     }
 }
 

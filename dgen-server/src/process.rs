@@ -2,14 +2,14 @@
 //! attempt, until it is told to end.
 
 use std::{
-    future::{Future, poll_fn},
+    future::poll_fn,
     pin::pin,
     sync::Arc,
     task::Poll,
     time::{Duration, Instant},
 };
 
-use dgen_backend::Error;
+use dgen_backend::{Error, Watch};
 use tracing::Instrument as _;
 
 use crate::{
@@ -43,8 +43,6 @@ pub(crate) struct Process<S: Server> {
     address: Arc<Address>,
     cached: Option<Arc<Cached<S>>>,
     inbox: Inbox<S>,
-    /// Where priority and info messages come.
-    urgent_inbox: Inbox<S>,
     control: Control,
     /// The last request that was acted on.
     heeded: Request,
@@ -99,7 +97,7 @@ impl<S: Server> Process<S> {
     pub(crate) fn new(
         address: Arc<Address>,
         cached: Option<Arc<Cached<S>>>,
-        (inbox, urgent_inbox): (Inbox<S>, Inbox<S>),
+        inbox: Inbox<S>,
         control: Control,
         registration: Registration,
     ) -> Self {
@@ -108,7 +106,6 @@ impl<S: Server> Process<S> {
             address,
             cached,
             inbox,
-            urgent_inbox,
             control,
             heeded: Request::None,
             registration: Some(registration),
@@ -131,32 +128,27 @@ impl<S: Server> Process<S> {
     /// Runs until it is told to end; tells the reason to whoever watches.
     pub(crate) async fn run(mut self) {
         let reason = self.consume().await;
+        Box::pin(self.end(reason)).await;
+    }
+
+    async fn end(mut self, reason: StopReason) {
         tracing::debug!(server = %self.address, %reason, "process ended");
         // Out of the registry first: whoever comes now goes to the queue.
         self.take_no_more();
+        self.inbox
+            .take(&mut self.units, &mut self.urgent_units, usize::MAX);
+        for unit in self.units.drain(..).chain(self.urgent_units.drain(..)) {
+            unit.finish(Err(Refused::NotHandled));
+        }
+        for task in self.locked.drain(..) {
+            task.cancel().await;
+        }
         let Self {
             address,
             cached,
-            mut inbox,
-            mut urgent_inbox,
             control,
-            units,
-            urgent_units,
-            locked,
             ..
         } = self;
-        for unit in units.into_iter().chain(urgent_units) {
-            unit.finish(Err(Refused::NotHandled));
-        }
-        // Also for those who are just putting a unit in.
-        for inbox in [&mut inbox, &mut urgent_inbox] {
-            while let Some(unit) = inbox.recv().await {
-                unit.finish(Err(Refused::NotHandled));
-            }
-        }
-        for task in locked {
-            task.cancel().await;
-        }
         // Whoever waited for the end may close the store at once.
         drop((address, cached));
         control.ended(reason);
@@ -178,7 +170,11 @@ impl<S: Server> Process<S> {
                     }
                     Waking::after(self.address.tenant.env(), self.address.poll_interval())
                 }
-                Rest::Idle => Box::pin(self.wait_for_push(waking)).await,
+                // A watch that has not fired yet goes on: an inline call costs none.
+                Rest::Idle => match waking.into_watch(Watched::Queue) {
+                    Some(watch) => self.wait_for_push(Ok(watch), self.next_due_millis),
+                    None => Box::pin(self.watch_queue()).await,
+                },
                 Rest::Held(hold, wait) => Box::pin(self.wait_for_hold(&hold, wait)).await,
                 Rest::StoodBy(wait) => Waking::after(self.address.tenant.env(), wait),
                 Rest::Stuck => {
@@ -272,15 +268,9 @@ impl<S: Server> Process<S> {
 
     /// Takes what is in the mailbox, up to a batch.
     fn receive(&mut self) {
-        for (inbox, units) in [
-            (&mut self.inbox, &mut self.units),
-            (&mut self.urgent_inbox, &mut self.urgent_units),
-        ] {
-            while units.len() < BATCH_MAX
-                && let Ok(unit) = inbox.try_recv()
-            {
-                units.push(unit);
-            }
+        let (units, urgent_units) = (&mut self.units, &mut self.urgent_units);
+        self.inbox.take(units, urgent_units, BATCH_MAX);
+        for units in [units, urgent_units] {
             units.retain(|unit| !unit.is_abandoned());
         }
         let now = self.address.tenant.env().now();
@@ -294,7 +284,8 @@ impl<S: Server> Process<S> {
     /// would wait while the other half is flushed.
     async fn gather(&mut self) {
         let mut misses = 0;
-        while !self.units.is_empty() && self.units.len() < self.crowd && misses < GATHER_MISSES_MAX {
+        while !self.units.is_empty() && self.units.len() < self.crowd && misses < GATHER_MISSES_MAX
+        {
             let before = self.units.len();
             tokio::task::yield_now().await;
             self.receive();
@@ -316,7 +307,6 @@ impl<S: Server> Process<S> {
     fn take_no_more(&mut self) {
         self.registration = None;
         self.inbox.close();
-        self.urgent_inbox.close();
     }
 
     /// Handles priority and info messages, each in a transaction of its own.
@@ -561,21 +551,25 @@ impl<S: Server> Process<S> {
     }
 
     /// What wakes a process that has nothing to do: a push, a timer that is due, the next poll.
-    async fn wait_for_push(&self, waking: Waking) -> Waking {
-        let (address, env) = (&self.address, self.address.tenant.env());
-        let pause = self.polling.pause();
-        let wait_until = |due_millis: Option<u64>| {
-            let wait = due_millis.map_or(Duration::MAX, |due_millis| {
-                let due = clock::from_millis(due_millis).duration_since(env.wall_clock());
-                due.unwrap_or_default()
-            });
-            wait.min(self.address.poll_interval())
-        };
-        // One that has not fired yet goes on: an inline call costs none.
-        if let Some(watch) = waking.into_watch(Watched::Queue) {
-            let wait = wait_until(self.next_due_millis);
-            return Waking::watching(Watched::Queue, Ok(watch), env, wait, pause);
-        }
+    fn wait_for_push(&self, watch: Result<Watch, Error>, due_millis: Option<u64>) -> Waking {
+        let env = self.address.tenant.env();
+        let wait = self.wait_until(due_millis);
+        Waking::watching(Watched::Queue, watch, env, wait, self.polling.pause())
+    }
+
+    /// How long to wait for the next timer, or poll.
+    fn wait_until(&self, due_millis: Option<u64>) -> Duration {
+        let wait = due_millis.map_or(Duration::MAX, |due_millis| {
+            let now = self.address.tenant.env().wall_clock();
+            let due = clock::from_millis(due_millis).duration_since(now);
+            due.unwrap_or_default()
+        });
+        wait.min(self.address.poll_interval())
+    }
+
+    /// Sets the watch on the queue.
+    async fn watch_queue(&self) -> Waking {
+        let address = &self.address;
         // In a transaction of its own, since it counts as a read. A timer that was set since the
         // attempt is seen by this one, or fires the watch.
         let queue = address.keys.queue();
@@ -585,13 +579,10 @@ impl<S: Server> Process<S> {
             Ok::<_, AttemptError>((watch, first_due.due_millis(&address.keys).await?))
         });
         match watch.await {
-            Ok((Some(watch), due_millis)) => {
-                let wait = wait_until(due_millis);
-                Waking::watching(Watched::Queue, Ok(watch), env, wait, pause)
-            }
+            Ok((Some(watch), due_millis)) => self.wait_for_push(Ok(watch), due_millis),
             Ok((None, _)) => Waking::now(),
             Err(error) => {
-                let wait = wait_until(self.next_due_millis);
+                let wait = self.wait_until(self.next_due_millis);
                 self.without_watch(&error, Watched::Queue, wait)
             }
         }
@@ -639,31 +630,13 @@ impl<S: Server> Process<S> {
 
     /// Waits for something to do; the reason to end if locked work gives one.
     async fn wait(&mut self, waking: &mut Waking, so_far: Request) -> Option<StopReason> {
-        let Self {
-            inbox,
-            urgent_inbox,
-            control,
-            units,
-            urgent_units,
-            locked,
-            ..
-        } = self;
-        let mut requested = pin!(control.more_requested(so_far));
         poll_fn(|cx| {
-            if requested.as_mut().poll(cx).is_ready() {
+            let (units, urgent_units) = (&mut self.units, &mut self.urgent_units);
+            let received = self.inbox.poll_take(cx, units, urgent_units, BATCH_MAX);
+            if received.is_ready() || self.control.poll_more_requested(cx, so_far).is_ready() {
                 return Poll::Ready(None);
             }
-            for (inbox, units) in [
-                (&mut *inbox, &mut *units),
-                (&mut *urgent_inbox, &mut *urgent_units),
-            ] {
-                if let Poll::Ready(received) = inbox.poll_recv_many(cx, units, BATCH_MAX)
-                    && received > 0
-                {
-                    return Poll::Ready(None);
-                }
-            }
-            if let Poll::Ready(stop) = locked_work::poll_ended(locked, cx) {
+            if let Poll::Ready(stop) = locked_work::poll_ended(&mut self.locked, cx) {
                 return Poll::Ready(stop.map(StopReason::Handler));
             }
             waking.poll(cx).map(|()| None)

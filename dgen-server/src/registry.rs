@@ -60,7 +60,7 @@ impl Registry {
             .or_default()
             .push(Registered {
                 number,
-                mailbox: Arc::new(mailbox),
+                mailbox: mailbox.into_any(),
                 server,
                 remote: remote.clone(),
             });
@@ -87,8 +87,7 @@ impl Registry {
             .iter()
             .filter(|registered| preferred == Some(registered.number));
         own.chain(registered)
-            .find_map(|registered| registered.mailbox.downcast_ref::<Mailbox<S>>())
-            .cloned()
+            .find_map(|registered| Mailbox::from_any(&registered.mailbox))
     }
 
     /// The processes here of servers whose keys begin with `prefix`, and the servers' names.

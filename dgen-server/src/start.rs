@@ -35,7 +35,7 @@ pub(crate) async fn start<S: Server>(
     if !options.consume {
         return Ok(None);
     }
-    let (mailbox, inbox, urgent_inbox) = mailbox();
+    let (mailbox, inbox) = mailbox();
     let (control, remote) = control();
     let registration =
         address
@@ -45,7 +45,7 @@ pub(crate) async fn start<S: Server>(
     let process = Process::new(
         Arc::clone(address),
         Some(cached).filter(|_| options.cache),
-        (inbox, urgent_inbox),
+        inbox,
         control,
         registration,
     );
