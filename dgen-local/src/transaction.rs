@@ -1,6 +1,9 @@
 //! A transaction of the embedded store.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::{
+    future::poll_fn,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use bytes::Bytes;
 use dgen_backend::{
@@ -186,7 +189,7 @@ impl BackendTransaction for LocalTransaction {
             Err(Error::Unreadable { .. }) => None,
             Err(error) => return Err(error),
         };
-        let (pending, waiter) = self
+        let (pending, mut waiter) = self
             .shared
             .watches
             .make(Bytes::copy_from_slice(key), seen)?;
@@ -195,11 +198,12 @@ impl BackendTransaction for LocalTransaction {
             Ok(())
         })?;
         let shared = Arc::clone(&self.shared);
-        Ok(Watch::new(async move {
-            let fired = waiter.wait().await;
+        // No `async` block, which would keep the waiter twice.
+        Ok(Watch::new(poll_fn(move |cx| {
+            let fired = waiter.poll_fired(cx);
             // It never will: its transaction was not committed, or the store was closed.
             fired.map_err(|_| shared.current.newest().err().unwrap_or(Error::NotCommitted))
-        }))
+        })))
     }
 
     fn versionstamp(&self) -> Read<CommitVersionstamp> {

@@ -6,10 +6,13 @@
 
 use std::{
     collections::BTreeMap,
+    future::Future,
+    pin::Pin,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicU64, AtomicUsize, Ordering},
     },
+    task::{Context, Poll},
 };
 
 use bytes::Bytes;
@@ -18,8 +21,8 @@ use tokio::sync::oneshot;
 
 use crate::span::Span;
 
-/// In the order in which they were made, which is the order in which they fire.
-type ByNumber = BTreeMap<u64, oneshot::Sender<()>>;
+/// In the order in which they were made, which is the order in which they fire. Mostly there is one.
+type ByNumber = Vec<(u64, oneshot::Sender<()>)>;
 
 /// All watches of a store.
 #[derive(Debug)]
@@ -107,8 +110,11 @@ impl Watches {
             if watch.seen.is_none() || watch.seen != current(&watch.key) {
                 changed.push(watch.fire);
             } else if !watch.fire.is_closed() {
-                let waiting = by_key.entry(watch.key).or_default();
-                waiting.insert(watch.id, watch.fire);
+                let waiting = by_key
+                    .entry(watch.key)
+                    .or_insert_with(|| Vec::with_capacity(1));
+                let place = waiting.partition_point(|(id, _)| *id < watch.id);
+                waiting.insert(place, (watch.id, watch.fire));
             }
         }
         // Whoever is woken may drop a watch, which takes the lock.
@@ -156,9 +162,12 @@ impl Watches {
 }
 
 impl Waiter {
-    /// Waits for the watch to fire; `Err` if it never will.
-    pub(crate) async fn wait(mut self) -> Result<(), oneshot::error::RecvError> {
-        (&mut self.fired).await
+    /// Ready once the watch fires; `Err` if it never will.
+    pub(crate) fn poll_fired(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<(), oneshot::error::RecvError>> {
+        Pin::new(&mut self.fired).poll(cx)
     }
 }
 
@@ -173,7 +182,7 @@ impl Drop for Waiter {
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
         if let Some(watches) = by_key.get_mut(&self.key) {
-            watches.remove(&self.id);
+            watches.retain(|(id, _)| *id != self.id);
             if watches.is_empty() {
                 by_key.remove(&self.key);
             }

@@ -16,7 +16,7 @@ pub(crate) fn read_len(
     keys: &Keys,
 ) -> impl Future<Output = Result<u64, Error>> + Send + use<> {
     let snapshot = tx.snapshot();
-    let (pushed_key, popped_key) = (keys.pushed().to_vec(), keys.popped().to_vec());
+    let (pushed_key, popped_key) = (keys.pushed(), keys.popped());
     let (pushed, popped) = (snapshot.get(&pushed_key), snapshot.get(&popped_key));
     async move {
         let pushed = decode(&pushed_key, pushed.await?.as_deref())?;

@@ -76,7 +76,7 @@ impl Head {
         if !planted::is(Bug::DoublePop) || self.tx.attempt().number == 1 {
             self.tx.clear_range(&taken)?;
         }
-        self.tx.add(self.keys.popped(), count as i64)?;
+        self.tx.add(&self.keys.popped(), count as i64)?;
         Ok(self.items.drain(..count).collect())
     }
 }

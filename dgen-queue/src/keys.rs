@@ -29,14 +29,11 @@ pub(crate) const WAKE_TEMPLATE: [u8; VERSIONSTAMP_SIZE_BYTES + 4] =
 /// A packed versionstamp: its type code, and the bytes of the commit and of the order in it.
 const STAMP_SIZE_BYTES: usize = 1 + VERSIONSTAMP_SIZE_BYTES + 2;
 
-/// Makes and reads the keys of one queue.
+/// Makes and reads the keys of one queue. It keeps little: there may be very many queues.
 #[derive(Debug)]
 pub(crate) struct Keys {
-    all: KeyRange,
+    root: Subspace,
     items: Subspace,
-    pushed: Vec<u8>,
-    popped: Vec<u8>,
-    wake: Vec<u8>,
 }
 
 /// A row of an item, as its key tells it.
@@ -62,18 +59,14 @@ impl Keys {
     pub(crate) fn new(subspace: &Subspace) -> Self {
         // The bytes alone: a subspace that is itself a template would bring a second stamp along.
         let root = Subspace::from_bytes(subspace.bytes());
-        Self {
-            all: KeyRange::subspace(&root),
-            items: root.subspace(&"i"),
-            pushed: root.pack(&"pushed"),
-            popped: root.pack(&"popped"),
-            wake: root.pack(&"wake"),
-        }
+        // Without the room that packing leaves behind a key.
+        let items = Subspace::from_bytes(root.subspace(&"i").bytes());
+        Self { root, items }
     }
 
     /// Everything that the queue stores.
-    pub(crate) fn all(&self) -> &KeyRange {
-        &self.all
+    pub(crate) fn all(&self) -> KeyRange {
+        KeyRange::subspace(&self.root)
     }
 
     /// Every row of every item.
@@ -81,16 +74,16 @@ impl Keys {
         KeyRange::subspace(&self.items)
     }
 
-    pub(crate) fn pushed(&self) -> &[u8] {
-        &self.pushed
+    pub(crate) fn pushed(&self) -> Vec<u8> {
+        self.root.pack(&"pushed")
     }
 
-    pub(crate) fn popped(&self) -> &[u8] {
-        &self.popped
+    pub(crate) fn popped(&self) -> Vec<u8> {
+        self.root.pack(&"popped")
     }
 
-    pub(crate) fn wake(&self) -> &[u8] {
-        &self.wake
+    pub(crate) fn wake(&self) -> Vec<u8> {
+        self.root.pack(&"wake")
     }
 
     /// The rows of `item` as the commit will make them: templates of keys, and values.

@@ -122,7 +122,7 @@ impl Queue {
         for (user_version, item) in &items {
             self.push_rows(tx, *user_version, item.as_ref())?;
         }
-        tx.add(self.keys.pushed(), items.len() as i64)?;
+        tx.add(&self.keys.pushed(), items.len() as i64)?;
         self.notify(tx)
     }
 
@@ -139,7 +139,7 @@ impl Queue {
     ) -> Result<Versionstamp, StoreError> {
         let user_version = tx.next_user_version()?;
         self.push_rows(tx, user_version, item.as_ref())?;
-        tx.add(self.keys.pushed(), 1)?;
+        tx.add(&self.keys.pushed(), 1)?;
         self.notify(tx)?;
         Ok(Versionstamp::incomplete(user_version))
     }
@@ -360,7 +360,7 @@ impl Queue {
     /// [`StoreError::TooManyWatches`]: poll instead. [`StoreError::Unreadable`] if the transaction
     /// itself has pushed.
     pub fn watch_push(&self, tx: &Transaction) -> Result<Watch, StoreError> {
-        tx.watch(self.keys.wake())
+        tx.watch(&self.keys.wake())
     }
 
     /// A watch as from [`watch_push`](Self::watch_push) if the queue is empty; none if there is
@@ -443,7 +443,7 @@ impl Queue {
         }
         // A versionstamp and not a counter: a counter begins anew behind a delete and could come back
         // to the value that a watch saw. No two commits have the same stamp.
-        tx.set_versionstamped_value(self.keys.wake(), &WAKE_TEMPLATE)
+        tx.set_versionstamped_value(&self.keys.wake(), &WAKE_TEMPLATE)
     }
 
     /// Removes every item, the counters and everything else that the queue has stored. A consumer that
@@ -455,6 +455,6 @@ impl Queue {
     /// # Errors
     /// Those of [`notify`](Self::notify).
     pub fn delete(&self, tx: &Transaction) -> Result<(), StoreError> {
-        tx.clear_range(self.keys.all())
+        tx.clear_range(&self.keys.all())
     }
 }

@@ -9,7 +9,11 @@ use std::{
 use dgen_backend::Tenant;
 
 use crate::{
-    Server, StartOptions, Tuid, calls::Calls, keys::Keys, metering::Metrics, registry::Registry,
+    Server, StartOptions, Tuid,
+    calls::Calls,
+    keys::Keys,
+    metering::{Meters, Metrics},
+    registry::Registry,
 };
 
 /// The shortest poll interval, so that 0 is no busy loop.
@@ -24,7 +28,7 @@ pub(crate) struct Address {
     pub(crate) registry: Arc<Registry>,
     pub(crate) calls: Arc<Calls>,
     pub(crate) options: StartOptions,
-    metrics: OnceLock<Metrics>,
+    metrics: OnceLock<Arc<Metrics>>,
 }
 
 impl Address {
@@ -49,7 +53,8 @@ impl Address {
 
     /// What an operator counts of this server.
     pub(crate) fn metrics(&self) -> &Metrics {
-        self.metrics.get_or_init(|| Metrics::new(&self.name))
+        self.metrics
+            .get_or_init(|| self.tenant.database().extension::<Meters>().of(&self.name))
     }
 }
 

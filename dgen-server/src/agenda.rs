@@ -95,7 +95,7 @@ impl WorkedOff {
 
 /// Asks for the first row. A snapshot read: new rows, earlier or later, conflict with nothing.
 pub(crate) fn first(tx: &Transaction, keys: &Keys) -> First {
-    let all = RangeRead::from(KeyRange::subspace(keys.agenda())).limit(1);
+    let all = RangeRead::from(KeyRange::subspace(&keys.agenda())).limit(1);
     First(tx.snapshot().get_range(all))
 }
 
@@ -148,7 +148,7 @@ async fn read_due(
     now_millis: u64,
     rows_max: usize,
 ) -> Result<(Vec<(Row, KeyValue)>, Option<u64>), Error> {
-    let mut range = KeyRange::subspace(keys.agenda());
+    let mut range = KeyRange::subspace(&keys.agenda());
     let mut limit = ROWS_READ_INITIAL;
     let (mut rows_read, mut size_bytes) = (0, 0);
     let mut due = Vec::new();

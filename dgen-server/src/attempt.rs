@@ -326,7 +326,7 @@ fn pop(
     };
     if has_hold && taken > 0 {
         // It told of a message that is handled now.
-        tx.clear(address.keys.hold())?;
+        tx.clear(&address.keys.hold())?;
     }
     Ok(popped.last().map(|last| last.stamp().clone()))
 }

@@ -44,7 +44,7 @@ async fn count(
     error: &str,
 ) -> Result<Blamed, AttemptError> {
     let keys = &address.keys;
-    let hold = tx.get(keys.hold());
+    let hold = tx.get(&keys.hold());
     let head = keys.queue().head(tx, Limits::items(1));
     let hold = hold.await?.map(|bytes| Hold::from_bytes(&bytes));
     let mut head = head.await?;
@@ -88,7 +88,7 @@ async fn count(
         return Ok(Blamed::Held(hold));
     }
     head.pop(1)?;
-    tx.clear(keys.hold())?;
+    tx.clear(&keys.hold())?;
     let death = Death {
         error: error.to_owned(),
         attempts,

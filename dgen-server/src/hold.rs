@@ -122,7 +122,7 @@ impl Hold {
     pub(crate) fn write(&self, tx: &Transaction, keys: &Keys) -> Result<(), Error> {
         let bytes = to_plain(self).expect("a hold is numbers, bytes and short texts");
         changes::count(tx, keys)?;
-        tx.set(keys.hold(), &bytes)
+        tx.set(&keys.hold(), &bytes)
     }
 
     /// The hold there is.

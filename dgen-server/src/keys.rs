@@ -11,15 +11,13 @@ use crate::{
     message::{From, MessageId},
 };
 
-/// The keys of one server: below `(name, (id..))` in its tenant.
+/// The keys of one server: below `(name, (id..))` in its tenant. Kept are those that every call needs;
+/// there may be very many servers.
 #[derive(Debug, Clone)]
 pub(crate) struct Keys {
     server: Subspace,
     state: Subspace,
-    queue: Queue,
-    hold: Vec<u8>,
-    changes: Vec<u8>,
-    agenda: Subspace,
+    changes: Box<[u8]>,
 }
 
 impl Keys {
@@ -36,12 +34,9 @@ impl Keys {
     fn of_server(server: Subspace) -> Self {
         let changes = server.pack(&"n");
         Self {
-            state: server.subspace(&"s"),
-            queue: Queue::new(&server.subspace(&"q")).counted_at(&changes),
-            hold: server.pack(&"h"),
-            changes,
-            agenda: server.subspace(&"t"),
-            server,
+            state: exact(&server.subspace(&"s")),
+            changes: changes.into(),
+            server: exact(&server),
         }
     }
 
@@ -59,13 +54,14 @@ impl Keys {
         &self.state
     }
 
-    pub(crate) fn queue(&self) -> &Queue {
-        &self.queue
+    /// Its messages. Every push and notification counts as a change.
+    pub(crate) fn queue(&self) -> Queue {
+        Queue::new(&self.server.subspace(&"q")).counted_at(&self.changes)
     }
 
     /// Why the first message of the queue waits, if it does.
-    pub(crate) fn hold(&self) -> &[u8] {
-        &self.hold
+    pub(crate) fn hold(&self) -> Vec<u8> {
+        self.server.pack(&"h")
     }
 
     /// How many changes there were that a process has to look for.
@@ -79,8 +75,8 @@ impl Keys {
     }
 
     /// What is to be done at some time.
-    pub(crate) fn agenda(&self) -> &Subspace {
-        &self.agenda
+    pub(crate) fn agenda(&self) -> Subspace {
+        self.server.subspace(&"t")
     }
 
     /// When the timer of this key is due.
@@ -107,4 +103,9 @@ impl Keys {
     pub(crate) fn dead_letters(&self) -> Subspace {
         self.server.subspace(&"d")
     }
+}
+
+/// The same without the room that packing leaves behind a key: there may be very many servers.
+fn exact(subspace: &Subspace) -> Subspace {
+    Subspace::from_bytes(subspace.bytes())
 }

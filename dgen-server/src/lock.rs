@@ -143,7 +143,7 @@ pub(crate) async fn held_by(
     address: &Address,
     fence: u64,
 ) -> Result<Option<Lock>, AttemptError> {
-    let Some(bytes) = tx.get(address.keys.hold()).await? else {
+    let Some(bytes) = tx.get(&address.keys.hold()).await? else {
         return Ok(None);
     };
     Ok(match Hold::from_bytes(&bytes)? {
@@ -160,7 +160,7 @@ pub(crate) fn release(
 ) -> Result<(), dgen_backend::Error> {
     match &lock.failing {
         Some(failing) => Hold::Failing(failing.clone()).write(tx, &address.keys)?,
-        None => tx.clear(address.keys.hold())?,
+        None => tx.clear(&address.keys.hold())?,
     }
     clear_chunks(tx, &address.keys.locked())
 }

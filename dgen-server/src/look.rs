@@ -90,7 +90,7 @@ fn found_quiet<'a, S: Server>(
     // As if it had been read.
     let version = dgen_codec::version_key(address.keys.state());
     tx.add_read_conflict(&KeyRange::key(&version))?;
-    tx.add_read_conflict(&KeyRange::key(address.keys.hold()))?;
+    tx.add_read_conflict(&KeyRange::key(&address.keys.hold()))?;
     let found = Found {
         hold: None,
         head: None,
@@ -109,7 +109,7 @@ fn look_at_all<'a, S: Server>(
     scope: Scope,
 ) -> impl Future<Output = Result<(Found, Asked<'a, S>), AttemptError>> + Send + 'a {
     let keys = &address.keys;
-    let hold = tx.get(keys.hold());
+    let hold = tx.get(&keys.hold());
     let state = Asked::new(tx, address, cached);
     let head = keys.queue().head(tx, Limits::items(scope.items_max));
     let first_due = agenda::first(tx, keys);

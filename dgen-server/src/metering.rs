@@ -3,7 +3,11 @@
 //! Through crate `metrics`: install a recorder before servers are started. Without one, each costs a
 //! branch.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use dgen_backend::Attempt;
 use metrics::{Counter, Histogram};
@@ -28,8 +32,23 @@ pub(crate) struct Metrics {
     commit_seconds: Histogram,
 }
 
+/// Those of all names that are in use with a database. One for each opened database.
+#[derive(Default)]
+pub(crate) struct Meters(Mutex<BTreeMap<Arc<str>, Arc<Metrics>>>);
+
+impl Meters {
+    /// Those of the servers of this stored name.
+    pub(crate) fn of(&self, name: &Arc<str>) -> Arc<Metrics> {
+        let mut meters = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let metrics = meters
+            .entry(Arc::clone(name))
+            .or_insert_with(|| Arc::new(Metrics::new(name)));
+        Arc::clone(metrics)
+    }
+}
+
 impl Metrics {
-    pub(crate) fn new(server: &Arc<str>) -> Self {
+    fn new(server: &Arc<str>) -> Self {
         let server = || Arc::clone(server);
         Self {
             messages: metrics::counter!("dgen_messages_total", "server" => server()),

@@ -48,7 +48,7 @@ pub(crate) async fn break_lock(address: &Arc<Address>) -> Result<bool, Failure> 
 }
 
 async fn break_in(tx: &Transaction, address: &Address) -> Result<Option<Buried>, AttemptError> {
-    let Some(hold) = tx.get(address.keys.hold()).await? else {
+    let Some(hold) = tx.get(&address.keys.hold()).await? else {
         return Ok(None);
     };
     let message = lock::read_message(tx, address).await?;
@@ -60,7 +60,7 @@ async fn break_in(tx: &Transaction, address: &Address) -> Result<Option<Buried>,
         Ok(Hold::Failing(_)) => return Ok(None),
         // One that can't be read is to be broken all the more.
         Err(_) => {
-            tx.clear(address.keys.hold())?;
+            tx.clear(&address.keys.hold())?;
             clear_chunks(tx, &address.keys.locked())?;
             0
         }

@@ -62,9 +62,9 @@ pub(crate) struct Process<S: Server> {
     /// That the last attempt found nothing to do but what came to the mailbox.
     quiet: Option<Quiet>,
     /// The hold that was seen last.
-    seen: Option<Seen>,
+    seen: Option<Box<Seen>>,
     /// Others serve, and this one lets them.
-    standby: Option<Standby>,
+    standby: Option<Box<Standby>>,
     /// Since when the server is locked, as this process sees it.
     locked_since: Option<Instant>,
     /// When the next timer is due.
@@ -126,9 +126,12 @@ impl<S: Server> Process<S> {
     }
 
     /// Runs until it is told to end; tells the reason to whoever watches.
-    pub(crate) async fn run(mut self) {
-        let reason = self.consume().await;
-        Box::pin(self.end(reason)).await;
+    pub(crate) fn run(mut self) -> impl Future<Output = ()> + Send {
+        // No `async fn`: that takes the room of its arguments twice.
+        async move {
+            let reason = self.consume().await;
+            Box::pin(self.end(reason)).await;
+        }
     }
 
     async fn end(mut self, reason: StopReason) {
@@ -159,30 +162,12 @@ impl<S: Server> Process<S> {
         let mut waking = Waking::now();
         loop {
             // What works is boxed, so that a process that waits is small: there may be very many.
-            let rest = Box::pin(self.work()).await;
-            // What was requested since then wakes it.
-            let so_far = self.heeded;
-            waking = match rest {
-                Rest::Stop(reason) => return reason,
-                Rest::Idle | Rest::Held(..) | Rest::StoodBy(_) if so_far == Request::Finish => {
-                    if self.locked.is_empty() {
-                        return StopReason::Shutdown;
-                    }
-                    Waking::after(self.address.tenant.env(), self.address.poll_interval())
-                }
-                // A watch that has not fired yet goes on: an inline call costs none.
-                Rest::Idle => match waking.into_watch(Watched::Queue) {
-                    Some(watch) => self.wait_for_push(Ok(watch), self.next_due_millis),
-                    None => Box::pin(self.watch_queue()).await,
-                },
-                Rest::Held(hold, wait) => Box::pin(self.wait_for_hold(&hold, wait)).await,
-                Rest::StoodBy(wait) => Waking::after(self.address.tenant.env(), wait),
-                Rest::Stuck => {
-                    self.failures = self.failures.saturating_add(1);
-                    Waking::after(self.address.tenant.env(), backoff(self.failures))
-                }
+            waking = match Box::pin(self.work_off(waking)).await {
+                Ok(waking) => waking,
+                Err(reason) => return reason,
             };
-            let reason = self.wait(&mut waking, so_far).await;
+            // What was requested since then wakes it.
+            let reason = self.wait(&mut waking).await;
             match waking.lost() {
                 Some(error) => {
                     note_lost_watch(&self.address, error);
@@ -196,6 +181,33 @@ impl<S: Server> Process<S> {
                 return reason;
             }
         }
+    }
+
+    /// Does what there is to do; returns what wakes it then, or the reason to end. `waking` is what has
+    /// woken it.
+    async fn work_off(&mut self, waking: Waking) -> Result<Waking, StopReason> {
+        let rest = self.work().await;
+        let env = self.address.tenant.env();
+        Ok(match rest {
+            Rest::Stop(reason) => return Err(reason),
+            Rest::Idle | Rest::Held(..) | Rest::StoodBy(_) if self.heeded == Request::Finish => {
+                if self.locked.is_empty() {
+                    return Err(StopReason::Shutdown);
+                }
+                Waking::after(env, self.address.poll_interval())
+            }
+            // A watch that has not fired yet goes on: an inline call costs none.
+            Rest::Idle => match waking.into_watch(Watched::Queue) {
+                Some(watch) => self.wait_for_push(Ok(watch), self.next_due_millis),
+                None => self.watch_queue().await,
+            },
+            Rest::Held(hold, wait) => self.wait_for_hold(&hold, wait).await,
+            Rest::StoodBy(wait) => Waking::after(env, wait),
+            Rest::Stuck => {
+                self.failures = self.failures.saturating_add(1);
+                Waking::after(env, backoff(self.failures))
+            }
+        })
     }
 
     /// Attempts until nothing waits, here or in the queue, or nothing can be done.
@@ -233,7 +245,7 @@ impl<S: Server> Process<S> {
                 None => {}
             }
             if progress.is_overtaken() {
-                self.standby = Some(Standby::lost(self.standby));
+                self.standby = Some(Box::new(Standby::lost(self.standby())));
             }
             let rest = match attempted {
                 Ok(Attempted::Handled(batch)) => self.committed(*batch, begun).await,
@@ -241,7 +253,7 @@ impl<S: Server> Process<S> {
                 Ok(Attempted::StoodBy(first)) => Some(self.stood_by(first)),
                 Ok(Attempted::Outrun) => {
                     let now = self.address.tenant.env().now();
-                    self.standby = Some(Standby::outrun(self.standby, now));
+                    self.standby = Some(Box::new(Standby::outrun(self.standby(), now)));
                     None
                 }
                 Ok(Attempted::Unknown(lock)) => Some(self.unknown_lock(lock)),
@@ -274,7 +286,7 @@ impl<S: Server> Process<S> {
             units.retain(|unit| !unit.is_abandoned());
         }
         let now = self.address.tenant.env().now();
-        if self.standby.is_some_and(|standby| standby.defers(now)) {
+        if self.standby().is_some_and(|standby| standby.defers(now)) {
             self.defer_units();
         }
     }
@@ -294,6 +306,10 @@ impl<S: Server> Process<S> {
             }
         }
         self.crowd = 0;
+    }
+
+    fn standby(&self) -> Option<Standby> {
+        self.standby.as_deref().copied()
     }
 
     /// Has callers next door put their messages into the queue.
@@ -339,10 +355,10 @@ impl<S: Server> Process<S> {
                 units: &self.units,
                 has_backlog: self.has_backlog,
                 quiet: self.quiet,
-                seen: self.seen,
+                seen: self.seen.as_deref().copied(),
                 batch_max: self.batch_size.get(),
                 unanswerable: self.unanswerable,
-                standby: self.standby,
+                standby: self.standby(),
                 progress,
             };
             async move { attempt.run(&tx).await }
@@ -411,21 +427,22 @@ impl<S: Server> Process<S> {
     /// The server is locked, or its first message waits: what came here waits in the queue.
     fn held(&mut self, hold: Hold) -> Rest {
         let now = self.address.tenant.env().now();
-        self.seen = Some(Seen::again(self.seen, &hold, now));
+        let seen = Seen::again(self.seen.as_deref().copied(), &hold, now);
+        let wait = seen.wait(&hold, now);
+        self.seen = Some(Box::new(seen));
         if matches!(hold, Hold::Locked(_)) {
             self.locked_since.get_or_insert(now);
         }
         self.defer_units();
-        let wait = self
-            .seen
-            .map_or(Duration::ZERO, |seen| seen.wait(&hold, now));
         Rest::Held(hold, wait)
     }
 
     /// Others serve the queue, whose first message is at `first`.
     fn stood_by(&mut self, first: [u8; 12]) -> Rest {
         let now = self.address.tenant.env().now();
-        let standby = self.standby.get_or_insert_with(|| Standby::lost(None));
+        let standby = self
+            .standby
+            .get_or_insert_with(|| Box::new(Standby::lost(None)));
         standby.see(first, now);
         Rest::StoodBy(standby.wait(first, now))
     }
@@ -572,7 +589,7 @@ impl<S: Server> Process<S> {
         let address = &self.address;
         // In a transaction of its own, since it counts as a read. A timer that was set since the
         // attempt is seen by this one, or fires the watch.
-        let queue = address.keys.queue();
+        let queue = &address.keys.queue();
         let watch = address.tenant.transact(|tx| async move {
             let first_due = agenda::first(&tx, &address.keys);
             let watch = queue.watch_if_empty(&tx).await?;
@@ -611,10 +628,10 @@ impl<S: Server> Process<S> {
             return Waking::after(env, wait);
         }
         let watch = address.tenant.transact(|tx| async move {
-            let bytes = tx.get(address.keys.hold()).await?;
+            let bytes = tx.get(&address.keys.hold()).await?;
             let now = bytes.map(|bytes| Hold::from_bytes(&bytes)).transpose()?;
             if now.as_ref() == Some(hold) {
-                return Ok::<_, AttemptError>(Some(tx.watch(address.keys.hold())?));
+                return Ok::<_, AttemptError>(Some(tx.watch(&address.keys.hold())?));
             }
             Ok(None)
         });
@@ -629,11 +646,11 @@ impl<S: Server> Process<S> {
     }
 
     /// Waits for something to do; the reason to end if locked work gives one.
-    async fn wait(&mut self, waking: &mut Waking, so_far: Request) -> Option<StopReason> {
+    async fn wait(&mut self, waking: &mut Waking) -> Option<StopReason> {
         poll_fn(|cx| {
             let (units, urgent_units) = (&mut self.units, &mut self.urgent_units);
             let received = self.inbox.poll_take(cx, units, urgent_units, BATCH_MAX);
-            if received.is_ready() || self.control.poll_more_requested(cx, so_far).is_ready() {
+            if received.is_ready() || self.control.poll_more_requested(cx, self.heeded).is_ready() {
                 return Poll::Ready(None);
             }
             if let Poll::Ready(stop) = locked_work::poll_ended(&mut self.locked, cx) {

@@ -3,38 +3,40 @@
 
 use std::{
     any::Any,
+    borrow::Borrow,
+    cmp::Ordering,
     collections::BTreeMap,
+    ops::Bound,
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicU64, Ordering},
+        atomic::{self, AtomicU64},
     },
 };
 
 use dgen_backend::Database;
 
-use crate::{Server, control::Remote, mailbox::Mailbox};
+use crate::{Server, address::Address, control::Remote, mailbox::Mailbox};
 
 /// One for each opened database.
 #[derive(Default)]
 pub(crate) struct Registry {
-    /// By the prefix of the server's keys, in an order that is always the same. The mailboxes are
-    /// `Mailbox<S>`.
-    mailboxes: Mutex<BTreeMap<Vec<u8>, Vec<Registered>>>,
+    /// In an order that is always the same. The mailboxes are `Mailbox<S>`.
+    mailboxes: Mutex<BTreeMap<ByPrefix, Vec<Registered>>>,
     processes_made: AtomicU64,
 }
 
 struct Registered {
     number: u64,
     mailbox: Arc<dyn Any + Send + Sync>,
-    /// The server's name and id.
-    server: String,
     remote: Remote,
 }
 
+/// A server, found and sorted by the prefix of its keys.
+struct ByPrefix(Arc<Address>);
+
 /// A process's place in the registry. Dropping it takes the process out.
 pub(crate) struct Registration {
-    registry: Arc<Registry>,
-    prefix: Vec<u8>,
+    address: Arc<Address>,
     number: u64,
 }
 
@@ -43,30 +45,30 @@ impl Registry {
         db.extension::<Self>()
     }
 
+    /// Enters a process of the server at `address`.
     pub(crate) fn register<S: Server>(
-        self: &Arc<Self>,
-        prefix: &[u8],
-        server: String,
+        address: &Arc<Address>,
         mailbox: Mailbox<S>,
         remote: &Remote,
     ) -> Registration {
-        let number = self.processes_made.fetch_add(1, Ordering::Relaxed);
-        let mut mailboxes = self
+        let registry = &address.registry;
+        let number = registry
+            .processes_made
+            .fetch_add(1, atomic::Ordering::Relaxed);
+        let mut mailboxes = registry
             .mailboxes
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
         mailboxes
-            .entry(prefix.to_vec())
-            .or_default()
+            .entry(ByPrefix(Arc::clone(address)))
+            .or_insert_with(|| Vec::with_capacity(1))
             .push(Registered {
                 number,
                 mailbox: mailbox.into_any(),
-                server,
                 remote: remote.clone(),
             });
         Registration {
-            registry: Arc::clone(self),
-            prefix: prefix.to_vec(),
+            address: Arc::clone(address),
             number,
         }
     }
@@ -97,14 +99,42 @@ impl Registry {
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
         let below = mailboxes
-            .range(prefix.to_vec()..)
-            .take_while(|(server, _)| server.starts_with(prefix));
+            .range::<[u8], _>((Bound::Included(prefix), Bound::Unbounded))
+            .take_while(|(server, _)| server.0.keys.prefix().starts_with(prefix));
         below
-            .flat_map(|(_, registered)| registered)
-            .map(|one| (one.server.clone(), one.remote.clone()))
+            .flat_map(|(server, registered)| {
+                let remotes = registered.iter().map(|one| one.remote.clone());
+                remotes.map(|remote| (server.0.to_string(), remote))
+            })
             .collect()
     }
 }
+
+impl Borrow<[u8]> for ByPrefix {
+    fn borrow(&self) -> &[u8] {
+        self.0.keys.prefix()
+    }
+}
+
+impl Ord for ByPrefix {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.0.keys.prefix().cmp(other.0.keys.prefix())
+    }
+}
+
+impl PartialOrd for ByPrefix {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for ByPrefix {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other).is_eq()
+    }
+}
+
+impl Eq for ByPrefix {}
 
 impl Registration {
     /// Which process.
@@ -115,15 +145,17 @@ impl Registration {
 
 impl Drop for Registration {
     fn drop(&mut self) {
+        let prefix = self.address.keys.prefix();
         let mut mailboxes = self
+            .address
             .registry
             .mailboxes
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        if let Some(registered) = mailboxes.get_mut(&self.prefix) {
+        if let Some(registered) = mailboxes.get_mut(prefix) {
             registered.retain(|registered| registered.number != self.number);
             if registered.is_empty() {
-                mailboxes.remove(&self.prefix);
+                mailboxes.remove(prefix);
             }
         }
     }

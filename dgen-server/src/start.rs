@@ -9,6 +9,7 @@ use crate::{
     handling::shielded,
     mailbox::mailbox,
     process::Process,
+    registry::Registry,
     remedy::AttemptError,
     state::{self, Cached, NewState},
 };
@@ -37,10 +38,7 @@ pub(crate) async fn start<S: Server>(
     }
     let (mailbox, inbox) = mailbox();
     let (control, remote) = control();
-    let registration =
-        address
-            .registry
-            .register(address.keys.prefix(), address.to_string(), mailbox, &remote);
+    let registration = Registry::register(address, mailbox, &remote);
     let number = registration.number();
     let process = Process::new(
         Arc::clone(address),

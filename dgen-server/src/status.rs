@@ -64,7 +64,7 @@ pub(crate) async fn status(
     address: &Arc<Address>,
 ) -> Result<Status, AttemptError> {
     let keys = &address.keys;
-    let hold = tx.get(keys.hold());
+    let hold = tx.get(&keys.hold());
     let version = dgen_codec::version(tx, keys.state());
     let first_due = agenda::first(tx, keys);
     let queue_len = keys.queue().len(tx).await?;

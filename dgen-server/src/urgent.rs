@@ -166,7 +166,7 @@ async fn attempt<S: Server>(
     let mut trial = Trial::new(address, cached.state.clone());
     let mut decision = work.decide(&mut trial);
     if decision.lock.is_some()
-        && let Some(hold) = tx.get(keys.hold()).await?
+        && let Some(hold) = tx.get(&keys.hold()).await?
     {
         match Hold::from_bytes(&hold)? {
             Hold::Locked(lock) => {
@@ -190,7 +190,7 @@ async fn worked_on<S: Server>(
     if unit.ids().next().is_none() {
         return Ok(None);
     }
-    let Some(hold) = tx.get(address.keys.hold()).await? else {
+    let Some(hold) = tx.get(&address.keys.hold()).await? else {
         return Ok(None);
     };
     let Hold::Locked(lock) = Hold::from_bytes(&hold)? else {

@@ -18,7 +18,7 @@ pub(crate) struct Waking {
     watch: Option<Watching>,
     timer: Pin<Box<dyn Future<Output = ()> + Send>>,
     /// Why there is no watch, if there should be one: the time is that of the next poll then.
-    lost: Option<Error>,
+    lost: Option<Box<Error>>,
 }
 
 struct Watching {
@@ -85,7 +85,7 @@ impl Waking {
             Err(error) => Self {
                 watch: None,
                 timer: env.sleep(pause),
-                lost: Some(error),
+                lost: Some(Box::new(error)),
             },
         }
     }
@@ -98,7 +98,7 @@ impl Waking {
 
     /// Why it polled, if it did.
     pub(crate) fn lost(&self) -> Option<&Error> {
-        self.lost.as_ref()
+        self.lost.as_deref()
     }
 
     /// Ready once there is something to look at.
@@ -111,7 +111,7 @@ impl Waking {
             self.watch = None;
             match fired {
                 Ok(()) => return Poll::Ready(()),
-                Err(error) => (self.timer, self.lost) = (timer, Some(error)),
+                Err(error) => (self.timer, self.lost) = (timer, Some(Box::new(error))),
             }
         }
         self.timer.as_mut().poll(cx)
