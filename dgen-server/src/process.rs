@@ -69,6 +69,8 @@ pub(crate) struct Process<S: Server> {
     locked_since: Option<Instant>,
     /// When the next timer is due.
     next_due_millis: Option<u64>,
+    /// What of that the waiting process last heeded.
+    waits_until: Option<u64>,
     /// The work that this process does under the lock, behind earlier work that is just ending.
     locked: Vec<LockedTask>,
     /// How often in a row nothing could be done.
@@ -120,6 +122,7 @@ impl<S: Server> Process<S> {
             standby: None,
             locked_since: None,
             next_due_millis: None,
+            waits_until: None,
             locked: Vec::new(),
             failures: 0,
         }
@@ -196,7 +199,13 @@ impl<S: Server> Process<S> {
                 }
                 Waking::after(env, self.address.poll_interval())
             }
-            // A watch that has not fired yet goes on: an inline call costs none.
+            // An inline call costs neither a watch nor a timer.
+            Rest::Idle
+                if waking.waits_for(Watched::Queue) && self.next_due_millis == self.waits_until =>
+            {
+                waking
+            }
+            // A watch that has not fired yet goes on.
             Rest::Idle => match waking.into_watch(Watched::Queue) {
                 Some(watch) => self.wait_for_push(Ok(watch), self.next_due_millis),
                 None => self.watch_queue().await,
@@ -568,7 +577,8 @@ impl<S: Server> Process<S> {
     }
 
     /// What wakes a process that has nothing to do: a push, a timer that is due, the next poll.
-    fn wait_for_push(&self, watch: Result<Watch, Error>, due_millis: Option<u64>) -> Waking {
+    fn wait_for_push(&mut self, watch: Result<Watch, Error>, due_millis: Option<u64>) -> Waking {
+        self.waits_until = due_millis;
         let env = self.address.tenant.env();
         let wait = self.wait_until(due_millis);
         Waking::watching(Watched::Queue, watch, env, wait, self.polling.pause())
@@ -585,8 +595,9 @@ impl<S: Server> Process<S> {
     }
 
     /// Sets the watch on the queue.
-    async fn watch_queue(&self) -> Waking {
-        let address = &self.address;
+    async fn watch_queue(&mut self) -> Waking {
+        let address = Arc::clone(&self.address);
+        let address = &address;
         // In a transaction of its own, since it counts as a read. A timer that was set since the
         // attempt is seen by this one, or fires the watch.
         let queue = &address.keys.queue();

@@ -19,6 +19,8 @@ pub(crate) struct Waking {
     timer: Pin<Box<dyn Future<Output = ()> + Send>>,
     /// Why there is no watch, if there should be one: the time is that of the next poll then.
     lost: Option<Box<Error>>,
+    /// Whether the time has come.
+    is_over: bool,
 }
 
 struct Watching {
@@ -47,6 +49,7 @@ impl Waking {
             watch: None,
             timer: Box::pin(std::future::ready(())),
             lost: None,
+            is_over: false,
         }
     }
 
@@ -55,6 +58,7 @@ impl Waking {
             watch: None,
             timer: env.sleep(wait),
             lost: None,
+            is_over: false,
         }
     }
 
@@ -81,19 +85,31 @@ impl Waking {
                 }),
                 timer: env.sleep(wait),
                 lost: None,
+                is_over: false,
             },
             Err(error) => Self {
                 watch: None,
                 timer: env.sleep(pause),
                 lost: Some(Box::new(error)),
+                is_over: false,
             },
         }
+    }
+
+    /// Whether it still waits for `watched`, neither fired nor timed out.
+    pub(crate) fn waits_for(&self, watched: Watched) -> bool {
+        !self.is_over && self.is_watching(watched)
     }
 
     /// The watch on `watched`, if there is one that has not fired yet.
     pub(crate) fn into_watch(self, watched: Watched) -> Option<Watch> {
         let watching = self.watch?;
         (watching.watched == watched).then_some(watching.watch)
+    }
+
+    fn is_watching(&self, watched: Watched) -> bool {
+        let watching = self.watch.as_ref();
+        watching.is_some_and(|watching| watching.watched == watched)
     }
 
     /// Why it polled, if it did.
@@ -114,6 +130,8 @@ impl Waking {
                 Err(error) => (self.timer, self.lost) = (timer, Some(Box::new(error))),
             }
         }
-        self.timer.as_mut().poll(cx)
+        let timer = self.timer.as_mut().poll(cx);
+        self.is_over = timer.is_ready();
+        timer
     }
 }
