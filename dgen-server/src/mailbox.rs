@@ -99,13 +99,13 @@ pub(crate) fn mailbox<S: Server>() -> (Mailbox<S>, Inbox<S>) {
 
 impl<S: Server> Mailbox<S> {
     /// Hands `unit` over and waits for what becomes of it.
-    pub(crate) async fn send(self, unit: Unit<S>) -> Done {
-        self.hand_over(unit, false).await
+    pub(crate) fn send(self, unit: Unit<S>) -> impl Future<Output = Done> + Send + use<S> {
+        self.hand_over(unit, false)
     }
 
     /// The same, to be handled ahead of the queue.
-    pub(crate) async fn send_urgent(self, unit: Unit<S>) -> Done {
-        self.hand_over(unit, true).await
+    pub(crate) fn send_urgent(self, unit: Unit<S>) -> impl Future<Output = Done> + Send + use<S> {
+        self.hand_over(unit, true)
     }
 
     /// Hands an info over, and waits for nothing.
@@ -128,29 +128,37 @@ impl<S: Server> Mailbox<S> {
         shared.ok().map(Self)
     }
 
-    async fn hand_over(self, mut unit: Unit<S>, is_urgent: bool) -> Done {
+    /// Puts `unit` in at once, if there is room; the rest is waiting. No `async fn`, which would keep the
+    /// unit several times: each call takes this room.
+    fn hand_over(
+        self,
+        mut unit: Unit<S>,
+        is_urgent: bool,
+    ) -> impl Future<Output = Done> + Send + use<S> {
         let (done, outcome) = oneshot::channel();
         unit.done = Some(done);
-        match self.0.put(unit, is_urgent) {
-            Ok(()) => {}
-            Err(NotPut::Closed) => return Err(Refused::NotHandled),
-            Err(NotPut::Full(unit)) => {
-                if Box::pin(self.0.put_when_there_is_room(unit, is_urgent))
-                    .await
-                    .is_err()
-                {
-                    return Err(Refused::NotHandled);
-                }
+        let shared = self.0;
+        let put = match shared.put(unit, is_urgent) {
+            Ok(()) => Ok(None),
+            Err(NotPut::Full(unit)) => Ok(Some(Box::pin(async move {
+                shared.put_when_there_is_room(unit, is_urgent).await
+            }))),
+            Err(NotPut::Closed) => Err(Refused::NotHandled),
+        };
+        async move {
+            if let Some(put) = put?
+                && put.await.is_err()
+            {
+                return Err(Refused::NotHandled);
             }
+            outcome.await.unwrap_or_else(|_| {
+                // The process's task was ended from outside, perhaps in the middle of a commit.
+                let unknown = dgen_backend::Error::CommitUnknown {
+                    reason: "the process that took the message was ended".to_owned(),
+                };
+                Err(Refused::Failed(Failure::Transaction(unknown)))
+            })
         }
-        drop(self);
-        outcome.await.unwrap_or_else(|_| {
-            // The process's task was ended from outside, perhaps in the middle of a commit.
-            let unknown = dgen_backend::Error::CommitUnknown {
-                reason: "the process that took the message was ended".to_owned(),
-            };
-            Err(Refused::Failed(Failure::Transaction(unknown)))
-        })
     }
 }
 

@@ -5,7 +5,7 @@ use std::{
     future::poll_fn,
     pin::pin,
     sync::Arc,
-    task::Poll,
+    task::{Context, Poll},
     time::{Duration, Instant},
 };
 
@@ -55,6 +55,8 @@ pub(crate) struct Process<S: Server> {
     /// Taken from the mailbox, and waiting.
     units: Vec<Unit<S>>,
     urgent_units: Vec<Unit<S>>,
+    /// How often in a row messages have woken it soon after it had begun to wait.
+    woken_soon: u32,
     /// How many units may soon be waiting: those that do, and one of each caller who was answered.
     crowd: usize,
     /// Whether there was more in the queue than the last attempt read.
@@ -78,6 +80,11 @@ pub(crate) struct Process<S: Server> {
     /// How often to look where nothing can be watched.
     polling: Polling,
 }
+
+/// A process that was woken by messages so often in a row, each time this soon, keeps the room that it works
+/// in while it waits: until a message takes longer, or the next poll.
+const ACTIVE_FROM: u32 = 8;
+const SOON: Duration = Duration::from_secs(1);
 
 /// So often nobody may have come before a process waits for no more callers.
 const GATHER_MISSES_MAX: u32 = 2;
@@ -115,6 +122,7 @@ impl<S: Server> Process<S> {
             unanswerable: None,
             units: Vec::new(),
             urgent_units: Vec::new(),
+            woken_soon: 0,
             crowd: 0,
             has_backlog: false,
             quiet: None,
@@ -164,24 +172,27 @@ impl<S: Server> Process<S> {
         // The queue may hold messages from before this process.
         let mut waking = Waking::now();
         loop {
-            // What works is boxed, so that a process that waits is small: there may be very many.
-            waking = match Box::pin(self.work_off(waking)).await {
+            // Boxed, so that a process that waits is small: there may be very many.
+            waking = match Box::pin(self.be_active(waking)).await {
                 Ok(waking) => waking,
                 Err(reason) => return reason,
             };
-            // What was requested since then wakes it.
-            let reason = self.wait(&mut waking).await;
-            match waking.lost() {
-                Some(error) => {
-                    note_lost_watch(&self.address, error);
-                    if self.units.is_empty() && self.urgent_units.is_empty() {
-                        self.polling.slow_down();
-                    }
-                }
-                None => self.polling.reset(),
-            }
-            if let Some(reason) = reason {
+            if let Some(reason) = self.wait(&mut waking).await {
                 return reason;
+            }
+        }
+    }
+
+    /// Works, and waits as long as messages come one soon after the other; returns what wakes it then, or
+    /// the reason to end. `waking` is what has woken it.
+    async fn be_active(&mut self, mut waking: Waking) -> Result<Waking, StopReason> {
+        loop {
+            waking = self.work_off(waking).await?;
+            if self.woken_soon < ACTIVE_FROM {
+                return Ok(waking);
+            }
+            if let Some(reason) = self.wait(&mut waking).await {
+                return Err(reason);
             }
         }
     }
@@ -658,18 +669,48 @@ impl<S: Server> Process<S> {
 
     /// Waits for something to do; the reason to end if locked work gives one.
     async fn wait(&mut self, waking: &mut Waking) -> Option<StopReason> {
-        poll_fn(|cx| {
-            let (units, urgent_units) = (&mut self.units, &mut self.urgent_units);
-            let received = self.inbox.poll_take(cx, units, urgent_units, BATCH_MAX);
-            if received.is_ready() || self.control.poll_more_requested(cx, self.heeded).is_ready() {
-                return Poll::Ready(None);
+        let since = self.address.tenant.env().now();
+        let reason = poll_fn(|cx| self.poll_woken(cx, waking)).await;
+        let has_units = !self.units.is_empty() || !self.urgent_units.is_empty();
+        let waited = self
+            .address
+            .tenant
+            .env()
+            .now()
+            .saturating_duration_since(since);
+        self.woken_soon = match has_units && waited < SOON {
+            true => self.woken_soon.saturating_add(1),
+            false => 0,
+        };
+        match waking.lost() {
+            Some(error) => {
+                note_lost_watch(&self.address, error);
+                if !has_units {
+                    self.polling.slow_down();
+                }
             }
-            if let Poll::Ready(stop) = locked_work::poll_ended(&mut self.locked, cx) {
-                return Poll::Ready(stop.map(StopReason::Handler));
-            }
-            waking.poll(cx).map(|()| None)
-        })
-        .await
+            None => self.polling.reset(),
+        }
+        reason
+    }
+
+    /// Ready once there is something to do; the reason to end if locked work gives one.
+    fn poll_woken(
+        &mut self,
+        cx: &mut Context<'_>,
+        waking: &mut Waking,
+    ) -> Poll<Option<StopReason>> {
+        let (units, urgent_units) = (&mut self.units, &mut self.urgent_units);
+        let received = self.inbox.poll_take(cx, units, urgent_units, BATCH_MAX);
+        // What was requested since it worked wakes it.
+        let requested = self.control.poll_more_requested(cx, self.heeded);
+        if received.is_ready() || requested.is_ready() {
+            return Poll::Ready(None);
+        }
+        if let Poll::Ready(stop) = locked_work::poll_ended(&mut self.locked, cx) {
+            return Poll::Ready(stop.map(StopReason::Handler));
+        }
+        waking.poll(cx).map(|()| None)
     }
 
     fn meter(&mut self, batch: &Batch<S>, begun: Instant) {

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use dgen_backend::{Tenant, tuple::Subspace};
 use dgen_local::disk::{CountingDisk, MemoryDisk};
 use dgen_server::Never;
-use futures_util::future::join_all;
+use futures_util::future::{join, join_all};
 use support::*;
 
 fn counted() -> (Arc<CountingDisk>, Tenant) {
@@ -49,6 +49,36 @@ async fn calls_that_wait_together_share_a_flush() {
     join_all((0..64).map(|_| increment(&counter, 1))).await;
     let flushes = disk.counts().syncs - before;
     assert!(flushes <= 8, "64 calls took {flushes} flushes");
+}
+
+/// SPEC S3, T1: callers that find no room in a mailbox wait for it, and each call takes effect once.
+#[tokio::test]
+async fn more_callers_than_a_mailbox_holds_are_all_handled() {
+    let (disk, tenant) = counted();
+    let counter = CounterHandle::start(&tenant, "demo", 0).await.unwrap();
+    let before = disk.counts().syncs;
+    let mut answers = join_all((0..3_000).map(|_| increment(&counter, 1))).await;
+    answers.sort_unstable();
+    assert!(answers.into_iter().eq(1..=3_000), "each is counted once");
+    let flushes = disk.counts().syncs - before;
+    assert!(flushes <= 60, "3,000 calls took {flushes} flushes");
+}
+
+/// SPEC S3, T1: a process that ends sends those who wait for room to the queue, whence another takes
+/// them.
+#[tokio::test]
+async fn callers_that_wait_for_room_outlive_the_process() {
+    let (_disk, tenant) = counted();
+    let first = CounterHandle::start(&tenant, "demo", 0).await.unwrap();
+    let calls = join_all((0..3_000).map(|_| increment(&first, 1)));
+    let stop = async {
+        // They are all on their way by now: the mailbox is full.
+        first.stop().await;
+        CounterHandle::start(&tenant, "demo", 0).await.unwrap()
+    };
+    let (mut answers, _second) = join(calls, stop).await;
+    answers.sort_unstable();
+    assert!(answers.into_iter().eq(1..=3_000), "each is counted once");
 }
 
 /// SPEC L3: transactions of many servers that wait at the same time share flushes.
