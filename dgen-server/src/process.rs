@@ -137,8 +137,11 @@ impl<S: Server> Process<S> {
     }
 
     /// Runs until it is told to end; tells the reason to whoever watches.
+    #[expect(
+        clippy::manual_async_fn,
+        reason = "an `async fn` keeps its arguments twice, and there may be very many processes"
+    )]
     pub(crate) fn run(mut self) -> impl Future<Output = ()> + Send {
-        // No `async fn`: that takes the room of its arguments twice.
         async move {
             let reason = self.consume().await;
             Box::pin(self.end(reason)).await;
