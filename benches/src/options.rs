@@ -23,7 +23,7 @@ pub(crate) struct Options {
     #[arg(long)]
     pub(crate) quick: bool,
     /// How many servers there are in `grow/servers` and `idle`.
-    #[arg(long, value_name = "N", default_value_t = 10_000)]
+    #[arg(long, value_name = "N", default_value_t = 100_000)]
     pub(crate) servers: usize,
     /// Where the temporary folder is made; a folder in memory has no flush worth measuring.
     /// Default: the system's place for temporary files.
