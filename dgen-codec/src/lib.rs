@@ -65,19 +65,24 @@
 mod canonical;
 mod chunks;
 mod diff;
+mod encoding;
 mod error;
 mod index;
 mod interleave;
 mod join;
 mod keys;
+mod list;
 mod merge;
 mod msgpack;
 mod order;
+mod outline;
+mod parts;
 mod plain;
 mod spacing;
 mod split;
 mod state;
 mod stored;
+mod stretches;
 mod text;
 mod tree;
 
@@ -88,6 +93,7 @@ pub use crate::{
     chunks::{clear_chunks, first_chunk_key, read_chunks, write_chunks},
     error::{Damage, IndexError, LoadError, MergeError, MergeInput, StoreError},
     index::{FracIndex, Indices},
+    list::List,
     merge::merge,
     plain::{NESTING_MAX, PlainError, from_plain, to_plain},
     state::{Loaded, Version, Written, clear, load, store, version, version_key},
