@@ -42,8 +42,9 @@ pub(crate) struct Encoded {
 struct Encoding {
     step: Cell<Step>,
     lists: RefCell<Lists>,
-    /// How many bytes are left out.
+    /// How many bytes are left out, and how many marks are in their place.
     left_out_bytes: Cell<usize>,
+    marks: Cell<usize>,
 }
 
 /// How far a list and the writer are with each other.
@@ -75,7 +76,8 @@ pub(crate) fn encode<T: Serialize + ?Sized>(
         writer.out
     };
     Ok(Encoded {
-        size_bytes: bytes.len() + encoding.left_out_bytes.get(),
+        size_bytes: bytes.len() - encoding.marks.get() * MARK_SIZE_BYTES
+            + encoding.left_out_bytes.get(),
         bytes,
         lists: encoding.lists.take(),
     })
@@ -130,8 +132,9 @@ pub(crate) fn leave_out<S: Serializer, T: Serialize>(
     if !matches!(step, Step::None) {
         return Err(S::Error::custom("a list can't be left out here"));
     }
-    let left_out_bytes = encoding.left_out_bytes.get() + parts.size_bytes() - MARK_SIZE_BYTES;
+    let left_out_bytes = encoding.left_out_bytes.get() + parts.size_bytes();
     encoding.left_out_bytes.set(left_out_bytes);
+    encoding.marks.set(encoding.marks.get() + 1);
     let mut lists = encoding.lists.borrow_mut();
     lists.insert(number, Arc::clone(parts));
     drop(lists);

@@ -20,8 +20,8 @@ use crate::{
 };
 
 /// No chunk has more items. A change copies and encodes a chunk, and each look at the list passes all
-/// chunks: so neither few long ones are good, nor many short ones.
-const CHUNK_ITEMS_MAX: usize = 128;
+/// chunks: so neither few long ones are good, nor many short ones. Tests have short ones.
+const CHUNK_ITEMS_MAX: usize = if cfg!(test) { 8 } else { 128 };
 
 /// A chunk that has become shorter goes to its neighbour, if the two are not too long together.
 const CHUNK_ITEMS_MIN: usize = CHUNK_ITEMS_MAX / 4;

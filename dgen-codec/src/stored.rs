@@ -108,7 +108,7 @@ impl Stored {
         self.size_bytes
     }
 
-    fn view(&self) -> View<'_> {
+    pub(crate) fn view(&self) -> View<'_> {
         View {
             bytes: &self.outline,
             shape: &self.shape,

@@ -106,8 +106,9 @@ pub(crate) struct Item {
 }
 
 /// No piece of a list that is in one buffer has more items. What changes is compared and kept by the
-/// piece: a long one costs more at a change, many short ones at each look at the list.
-pub(crate) const PIECE_ITEMS_MAX: usize = 128;
+/// piece: a long one costs more at a change, many short ones at each look at the list. Tests have short
+/// ones.
+pub(crate) const PIECE_ITEMS_MAX: usize = if cfg!(test) { 8 } else { 128 };
 
 impl Piece {
     /// `bytes` are those that the positions in `items` count from.
