@@ -83,7 +83,19 @@ pub(crate) fn nesting(
             continue;
         }
         *left -= 1;
-        let rest = bytes.get(at..).ok_or(Malformed)?;
+        // Most values are of one of these kinds, which say in one byte how long they are.
+        match *bytes.get(at).ok_or(Malformed)? {
+            0x00..=0x7f | 0xc0 | 0xc2 | 0xc3 | 0xe0..=0xff => {
+                at += 1;
+                continue;
+            }
+            fix_str @ 0xa0..=0xbf => {
+                at += 1 + usize::from(fix_str & 0x1f);
+                continue;
+            }
+            _ => {}
+        }
+        let rest = &bytes[at..];
         let mut levels = open.len() - 1;
         let head = match outline::mark(rest) {
             None => msgpack::head(rest)?,

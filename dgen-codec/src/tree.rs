@@ -339,17 +339,16 @@ impl<'a> View<'a> {
 #[derive(Debug)]
 pub(crate) struct IdLookup<'a> {
     list: ListView<'a>,
-    next: Option<Cursor<'a>>,
+    next: Option<Cursor>,
     /// How often another than the next item was asked for.
     misses: usize,
     table: Option<HashMap<Id<'a>, usize>>,
 }
 
-/// An item of a list, so that the one behind it is found at once.
+/// An item of a list and its run, so that the one behind it is found at once.
 #[derive(Debug, Clone, Copy)]
-struct Cursor<'a> {
+struct Cursor {
     run: usize,
-    bytes: &'a [u8],
     at: usize,
 }
 
@@ -374,32 +373,28 @@ impl<'a> IdLookup<'a> {
 
     /// The run that the next item is the first of.
     pub(crate) fn run_begun(&self) -> Option<usize> {
-        let Cursor { run, at, .. } = self.next?;
+        let Cursor { run, at } = self.next?;
         (self.list.first_of(run) == at).then_some(run)
     }
 
     /// The item at the place behind the one found last.
     pub(crate) fn next(&self) -> Option<(usize, &'a Item, &'a [u8])> {
-        let Cursor { run, bytes, at } = self.next?;
+        let Cursor { run, at } = self.next?;
         let run = &self.list.runs()[run];
-        Some((at, &run.piece.items[at - run.first], bytes))
+        let item = &run.piece.items[at - run.first];
+        Some((at, item, self.list.run_bytes(run)))
     }
 
     /// Goes to the item at `at`, which is looked at next.
     pub(crate) fn go_to(&mut self, at: usize) {
         let list = self.list;
-        self.next = match self.next {
-            _ if at >= list.len() => None,
-            // Within a run most often.
-            Some(cursor) if (list.first_of(cursor.run)..list.first_of(cursor.run + 1)).contains(&at) => {
-                Some(Cursor { at, ..cursor })
-            }
-            _ => {
-                let run = list.run_of(at);
-                let bytes = list.run_bytes(&list.runs()[run]);
-                Some(Cursor { run, bytes, at })
-            }
-        };
+        self.next = (at < list.len()).then(|| {
+            let is_in = |run: &usize| (list.first_of(*run)..list.first_of(run + 1)).contains(&at);
+            // Where the last one was, or behind it, most often.
+            let near = self.next.and_then(|last| [last.run, last.run + 1].into_iter().find(is_in));
+            let run = near.unwrap_or_else(|| list.run_of(at));
+            Cursor { run, at }
+        });
     }
 
     pub(crate) fn find(&mut self, id: Id<'_>) -> Option<usize> {
