@@ -150,10 +150,7 @@ impl<'a> Diff<'a> {
                     continue;
                 }
                 let same = next_same(old, new, (old_run, new_run), &mut old_runs_of_pieces);
-                diff.change_items(
-                    old.items(old_run..same.0),
-                    new.items(new_run..same.1),
-                );
+                diff.change_items(old.items(old_run..same.0), new.items(new_run..same.1));
                 (old_run, new_run) = same;
             }
         });

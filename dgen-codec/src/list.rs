@@ -164,7 +164,10 @@ impl<T> List<T> {
     /// Adds an item without a look at the clones of the list: there are none yet.
     fn grow(root: &mut Root<T>, item: T) {
         let len = root.len();
-        match (root.chunks.last_mut().and_then(Arc::get_mut), root.ends.last_mut()) {
+        match (
+            root.chunks.last_mut().and_then(Arc::get_mut),
+            root.ends.last_mut(),
+        ) {
             (Some(chunk), Some(end)) if chunk.items.len() < CHUNK_ITEMS_MAX => {
                 chunk.items.push(item);
                 *end += 1;
@@ -190,6 +193,24 @@ impl<T> List<T> {
         }
         let parts = Arc::new(Parts::new(parts)?);
         Some(Arc::clone(self.root.parts.get_or_init(|| parts)))
+    }
+}
+
+#[cfg(test)]
+impl<T> List<T> {
+    /// Checks that chunks are of allowed lengths and end where it is said.
+    pub(crate) fn assert_is_sound(&self) {
+        let mut end = 0;
+        for (chunk, said) in self.root.chunks.iter().zip(&self.root.ends) {
+            assert!((1..=CHUNK_ITEMS_MAX).contains(&chunk.items.len()));
+            end += chunk.items.len();
+            assert_eq!(end, *said);
+        }
+        assert_eq!(self.root.chunks.len(), self.root.ends.len());
+    }
+
+    pub(crate) fn chunks(&self) -> usize {
+        self.root.chunks.len()
     }
 }
 
@@ -320,7 +341,9 @@ impl<T: Clone> List<T> {
             let items = items.map(|(item, _)| item.clone());
             match root.chunks.last_mut() {
                 _ if kept == 0 => {}
-                Some(last) if last.items.len() + kept <= CHUNK_ITEMS_MAX && kept < CHUNK_ITEMS_MIN => {
+                Some(last)
+                    if last.items.len() + kept <= CHUNK_ITEMS_MAX && kept < CHUNK_ITEMS_MIN =>
+                {
                     Chunk::vec_mut(last).extend(items);
                     if let Some(end) = root.ends.last_mut() {
                         *end = len;
@@ -402,7 +425,8 @@ impl<T: Clone> Root<T> {
         };
         let second = self.chunks.remove(first + 1);
         self.ends.remove(first);
-        let second = Arc::try_unwrap(second).map_or_else(|shared| shared.items.clone(), |own| own.items);
+        let second =
+            Arc::try_unwrap(second).map_or_else(|shared| shared.items.clone(), |own| own.items);
         self.chunk_mut(first).extend(second);
     }
 }

@@ -263,7 +263,9 @@ impl Splitting<'_> {
             {
                 lookup.go_to(old_at);
                 let items = old.runs()[run].piece.items.len();
-                if rest.starts_with(old.run_bytes(&old.runs()[run])) && stretches.len() + items <= count {
+                if rest.starts_with(old.run_bytes(&old.runs()[run]))
+                    && stretches.len() + items <= count
+                {
                     continue;
                 }
                 lookup.go_to(old_at + 1);

@@ -76,7 +76,10 @@ pub(crate) struct Stretches<'a> {
 #[derive(Debug)]
 enum Stretch<'a> {
     /// The old run of this number, and where it is in the list's bytes if that is where it is.
-    Kept { run: usize, at: usize },
+    Kept {
+        run: usize,
+        at: usize,
+    },
     Gap(Gap<'a>),
 }
 
@@ -184,7 +187,8 @@ impl<'a> Stretches<'a> {
                 spacing::fill(slots);
                 true
             };
-            self.indices(fill).expect("with all items in view, each gets an index")
+            self.indices(fill)
+                .expect("with all items in view, each gets an index")
         });
         Some(self.place(indices, bytes))
     }
@@ -196,7 +200,9 @@ impl<'a> Stretches<'a> {
             Some(Stretch::Kept { run, .. }) => Some(*run),
             _ => None,
         };
-        let before = gap.checked_sub(1).and_then(|at| run(self.stretches.get(at)));
+        let before = gap
+            .checked_sub(1)
+            .and_then(|at| run(self.stretches.get(at)));
         let after = run(self.stretches.get(gap + 1));
         let begin = before.map_or(0, |run| old.first_of(run + 1));
         let end = after.map_or(old.len(), |run| old.first_of(run));
@@ -265,8 +271,8 @@ impl<'a> Stretches<'a> {
             match stretch {
                 Stretch::Kept { run, at } if is_before_short => self.open(run, at, Some(bytes)),
                 Stretch::Kept { run, at } => {
-                    let is_behind_short = self.stretches.len() == 1
-                        && self.stretches.first().is_some_and(is_short);
+                    let is_behind_short =
+                        self.stretches.len() == 1 && self.stretches.first().is_some_and(is_short);
                     match is_behind_short {
                         true => self.open(run, at, Some(bytes)),
                         false => self.stretches.push(Stretch::Kept { run, at }),
@@ -357,7 +363,10 @@ impl<'a> Stretches<'a> {
                 }
                 Stretch::Gap(gap) => {
                     let parts = gap.parts;
-                    let items = gap.items.into_iter().zip(indices.next().into_iter().flatten());
+                    let items = gap
+                        .items
+                        .into_iter()
+                        .zip(indices.next().into_iter().flatten());
                     let mut items = items.map(|(item, index)| (item.old_at, item.into_item(index)));
                     match bytes {
                         Some(bytes) => {
@@ -397,11 +406,7 @@ fn is_of(piece: &Piece, part: &Arc<Part>) -> bool {
 }
 
 /// The piece of a part: the old one, if it was there, and with these indices.
-fn piece(
-    old: Option<(ListView<'_>, usize)>,
-    part: Arc<Part>,
-    items: Vec<Item>,
-) -> Arc<Piece> {
+fn piece(old: Option<(ListView<'_>, usize)>, part: Arc<Part>, items: Vec<Item>) -> Arc<Piece> {
     if let Some((old, old_at)) = old {
         let piece = &old.runs()[old.run_of(old_at)].piece;
         let indices = piece.items.iter().map(|item| &item.index);

@@ -391,7 +391,9 @@ impl<'a> IdLookup<'a> {
         self.next = (at < list.len()).then(|| {
             let is_in = |run: &usize| (list.first_of(*run)..list.first_of(run + 1)).contains(&at);
             // Where the last one was, or behind it, most often.
-            let near = self.next.and_then(|last| [last.run, last.run + 1].into_iter().find(is_in));
+            let near = self
+                .next
+                .and_then(|last| [last.run, last.run + 1].into_iter().find(is_in));
             let run = near.unwrap_or_else(|| list.run_of(at));
             Cursor { run, at }
         });

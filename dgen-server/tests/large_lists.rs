@@ -172,7 +172,9 @@ impl Server for Shop {
 }
 
 async fn start(tenant: &Tenant) -> Handle<Shop> {
-    Handle::start(tenant, "shop", Gate::next_number()).await.unwrap()
+    Handle::start(tenant, "shop", Gate::next_number())
+        .await
+        .unwrap()
 }
 
 async fn get(shop: &Handle<Shop>) -> Shop {

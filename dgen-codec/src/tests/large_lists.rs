@@ -14,9 +14,9 @@ use super::{
     model::{Model, tree},
 };
 use crate::{
-    List, merge,
+    List,
     index::FracIndex,
-    order,
+    merge, order,
     plain::{NESTING_MAX, from_plain, to_plain},
     spacing,
     stored::Stored,
@@ -119,7 +119,8 @@ macro_rules! edited {
                         self.insert(other.min(len - 1), item);
                     }
                     Edit::MoveMany => {
-                        let moved: Vec<_> = (0..some.min(len - at)).map(|_| self.remove(at)).collect();
+                        let moved: Vec<_> =
+                            (0..some.min(len - at)).map(|_| self.remove(at)).collect();
                         let to = other.min(self.len());
                         moved.into_iter().for_each(|item| self.insert(to, item));
                     }
@@ -178,7 +179,9 @@ enum OneOf<L> {
     Nothing,
     Newtype(L),
     Tuple(L, L),
-    Struct { items: L },
+    Struct {
+        items: L,
+    },
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -194,7 +197,9 @@ enum Tagged<L> {
 enum Inside<L> {
     #[default]
     Nothing,
-    Struct { items: L },
+    Struct {
+        items: L,
+    },
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -218,7 +223,9 @@ impl<L: Serialize> Serialize for Json<L> {
 impl<'de, L: DeserializeOwned> Deserialize<'de> for Json<L> {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let (text, _) = <(String, serde_bytes::ByteBuf)>::deserialize(deserializer)?;
-        serde_json::from_str(&text).map(Self).map_err(serde::de::Error::custom)
+        serde_json::from_str(&text)
+            .map(Self)
+            .map_err(serde::de::Error::custom)
     }
 }
 
@@ -310,7 +317,10 @@ where
         assert_eq!(self.in_vecs.load::<A>(), self.lists);
         assert_eq!(self.in_lists.load::<B>(), self.vecs);
         let size_bytes = |model: &Model| model.stored.as_ref().unwrap().size_bytes();
-        assert_eq!(size_bytes(&self.in_lists), to_plain(&self.vecs).unwrap().len());
+        assert_eq!(
+            size_bytes(&self.in_lists),
+            to_plain(&self.vecs).unwrap().len()
+        );
         assert_eq!(size_bytes(&self.in_lists), size_bytes(&self.in_vecs));
     }
 
@@ -395,6 +405,54 @@ proptest! {
             }
         }
         twins.check();
+    }
+
+    /// A list reads as a vector does after the same edits, and a clone from before as it was.
+    #[test]
+    fn a_list_reads_as_a_vector(edits in vec(any_edit(), 0..60), seed: u64, size in 0_usize..60, skipped in 0_usize..20) {
+        let mut random = Random(seed | 1);
+        let mut twins: (List<Item>, Vec<Item>) = (items(0..size).into(), items(0..size));
+        let mut next_id = size;
+        for edit in edits {
+            let before = twins.clone();
+            let (mut again, mut same_id) = (Random(random.0), next_id);
+            twins.0.edit(edit, &mut random, &mut next_id);
+            twins.1.edit(edit, &mut again, &mut same_id);
+            twins.0.assert_is_sound();
+            prop_assert_eq!(&twins.0, &twins.1);
+            prop_assert_eq!(before.0, before.1);
+        }
+        let (mut list, mut items) = twins;
+        prop_assert_eq!(list.len(), items.len());
+        prop_assert_eq!(list.is_empty(), items.is_empty());
+        prop_assert_eq!((list.first(), list.last()), (items.first(), items.last()));
+        for at in 0..items.len() + 2 {
+            prop_assert_eq!(list.get(at), items.get(at));
+        }
+        prop_assert!(list.iter().eq(&items) && list.iter().rev().eq(items.iter().rev()));
+        let ends = |mut iter: Box<dyn DoubleEndedIterator<Item = &Item> + '_>| {
+            let first = iter.nth(skipped).cloned();
+            (first, iter.nth_back(skipped).cloned(), iter.size_hint(), iter.cloned().collect::<Vec<_>>())
+        };
+        prop_assert_eq!(ends(Box::new(list.iter())), ends(Box::new(items.iter())));
+        prop_assert_eq!(format!("{list:?}"), format!("{items:?}"));
+        prop_assert!(items.iter().all(|item| list.contains(item)) && !list.contains(&item(usize::MAX)));
+        prop_assert_eq!(serde_json::to_string(&list).unwrap(), serde_json::to_string(&items).unwrap());
+        list.iter_mut().for_each(|item| item.count += 1);
+        items.iter_mut().for_each(|item| item.count += 1);
+        if let (Some(one), Some(other)) = (list.first_mut(), items.first_mut()) {
+            one.count += 7;
+            other.count += 7;
+        }
+        if let (Some(one), Some(other)) = (list.last_mut(), items.last_mut()) {
+            one.count += 9;
+            other.count += 9;
+        }
+        let clone = list.clone();
+        prop_assert_eq!(clone.into_iter().collect::<Vec<_>>(), items.clone());
+        prop_assert_eq!(list.pop(), items.pop());
+        prop_assert_eq!(list.to_vec(), items.clone());
+        prop_assert_eq!(Vec::from(list), items);
     }
 
     /// SPEC C2, C3: so it is wherever it is.
@@ -567,9 +625,51 @@ fn lists_deep_down_are_stored_as_vectors_are() {
     }
     for levels in NESTING_MAX - 2..NESTING_MAX + 3 {
         let is_stored = Stored::encode(&deep::<Vec<Item>>(levels), None).is_ok();
-        assert_eq!(Stored::encode(&deep::<List<Item>>(levels), None).is_ok(), is_stored);
+        assert_eq!(
+            Stored::encode(&deep::<List<Item>>(levels), None).is_ok(),
+            is_stored
+        );
     }
     assert!(Stored::encode(&deep::<List<Item>>(NESTING_MAX + 2), None).is_err());
+}
+
+/// Chunks do not become ever shorter, whatever is inserted and removed.
+#[test]
+fn chunks_stay_few() {
+    let mut random = Random(7);
+    let mut list: List<usize> = (0..1_000).collect();
+    for number in 0..20_000 {
+        list.remove(random.below(list.len()));
+        list.insert(random.below(list.len()), number);
+    }
+    list.assert_is_sound();
+    assert!(list.chunks() < 500, "{}", list.chunks());
+    list.retain(|number| number % 10 == 0);
+    assert!(
+        list.chunks() <= list.len() / 2,
+        "{} of {}",
+        list.chunks(),
+        list.len()
+    );
+    list.truncate(1);
+    assert_eq!(list.chunks(), 1);
+    list.clear();
+    assert_eq!(list.chunks(), 0);
+}
+
+/// Places behind the end are refused as a vector refuses them.
+#[test]
+fn places_behind_the_end_panic() {
+    let list: List<u8> = (0..20).collect();
+    let panics = |run: &dyn Fn(&mut List<u8>)| {
+        let run = std::panic::AssertUnwindSafe(|| run(&mut list.clone()));
+        assert!(std::panic::catch_unwind(run).is_err());
+    };
+    panics(&|list| assert_eq!(list.remove(20), 0));
+    panics(&|list| list.insert(21, 0));
+    panics(&|list| list[20] += 1);
+    panics(&|list| assert_eq!(list[20], 0));
+    panics(&|list| list.swap(0, 20));
 }
 
 thread_local! {
@@ -625,10 +725,16 @@ fn a_change_encodes_a_few_items() {
     assert_eq!(encoded(&|shop| shop.name.push('s')), 0);
     assert_eq!(encoded(&|shop| shop.items[500].0.count = 1), 8);
     assert_eq!(encoded(&|shop| shop.items.push(Counted(item(1_000)))), 1);
-    assert_eq!(encoded(&|shop| shop.items.insert(500, Counted(item(1_001)))), 9);
+    assert_eq!(
+        encoded(&|shop| shop.items.insert(500, Counted(item(1_001)))),
+        9
+    );
     assert_eq!(encoded(&|shop| drop(shop.items.remove(100))), 7);
     assert_eq!(encoded(&|shop| shop.items.swap(0, 999)), 16);
-    assert_eq!(encoded(&|shop| shop.items.retain(|item| item.0.id != "item-300")), 7);
+    assert_eq!(
+        encoded(&|shop| shop.items.retain(|item| item.0.id != "item-300")),
+        7
+    );
     assert_eq!(encoded(&|shop| shop.items = shop.items.clone()), 0);
     assert_eq!(encoded(&|shop| shop.items.clear()), 0);
 }
