@@ -44,6 +44,12 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
+//! # Large lists
+//! The keys that a change writes are those that differ, however large the state is. But to find them, a state is
+//! encoded and compared: all of it, as serde knows no other way. A [`List`] in the place of a `Vec` keeps
+//! with its items what they were encoded to, so that the work is that of the change too. It is stored as the
+//! `Vec` would be.
+//!
 //! # What a type must bear
 //! What is read equals what was written for every type that comes back from named MessagePack with
 //! its maps in another order. That leaves out little:

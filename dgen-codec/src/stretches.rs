@@ -214,7 +214,6 @@ impl<'a> Stretches<'a> {
     fn moved(&self) -> Moved {
         let mut new_ids = Vec::new();
         let mut is_across = false;
-        let mut far = Vec::new();
         for (at, stretch) in self.stretches.iter().enumerate() {
             let Stretch::Gap(gap) = stretch else { continue };
             let range = self.old_range(at);
@@ -227,35 +226,19 @@ impl<'a> Stretches<'a> {
                             return Moved::Ambiguous;
                         }
                     }
-                    Some(old_at) => {
-                        is_across = true;
-                        far.push(old_at);
-                    }
+                    // Or in a run that is kept, with the same id twice: that is seen in one gap.
+                    Some(_) => is_across = true,
                 }
             }
         }
         new_ids.sort_unstable();
-        if new_ids.windows(2).any(|pair| pair[0] == pair[1]) || self.is_any_kept(&far) {
+        if new_ids.windows(2).any(|pair| pair[0] == pair[1]) {
             return Moved::Ambiguous;
         }
         match is_across {
             true => Moved::Across,
             false => Moved::WithinGaps,
         }
-    }
-
-    /// Whether one of the old items is in a run that is kept.
-    fn is_any_kept(&self, old_items: &[usize]) -> bool {
-        let Some(old) = self.old.filter(|_| !old_items.is_empty()) else {
-            return false;
-        };
-        let mut is_kept = vec![false; old.runs().len()];
-        for stretch in &self.stretches {
-            if let Stretch::Kept { run, .. } = stretch {
-                is_kept[*run] = true;
-            }
-        }
-        old_items.iter().any(|item| is_kept[old.run_of(*item)])
     }
 
     /// Puts the run beside each short gap into it.

@@ -605,12 +605,12 @@ fn lists_without_ids_are_stored_as_vectors_are() {
 fn lists_deep_down_are_stored_as_vectors_are() {
     #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
     struct Deep<L> {
-        items: L,
+        items: Option<L>,
         next: Option<Box<Deep<L>>>,
     }
     fn deep<L: Default + From<Vec<Item>>>(levels: usize) -> Deep<L> {
         let fold = |next, level| Deep {
-            items: L::from(items(0..level % 20)),
+            items: Some(L::from(items(0..level % 20))),
             next: Some(Box::new(next)),
         };
         (1..levels).fold(Deep::default(), fold)
