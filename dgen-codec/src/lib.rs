@@ -99,7 +99,7 @@ pub use crate::{
     chunks::{clear_chunks, first_chunk_key, read_chunks, write_chunks},
     error::{Damage, IndexError, LoadError, MergeError, MergeInput, StoreError},
     index::{FracIndex, Indices},
-    list::List,
+    list::{List, ListIter},
     merge::merge,
     plain::{NESTING_MAX, PlainError, from_plain, to_plain},
     state::{Loaded, Version, Written, clear, load, store, version, version_key},

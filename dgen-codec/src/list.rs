@@ -1,30 +1,17 @@
 //! A list that shares what did not change: with its copies, and with what is stored.
 
+mod coding;
+mod iter;
+mod root;
+
 use std::{
     fmt,
-    iter::FusedIterator,
-    marker::PhantomData,
     ops::{Index, IndexMut},
-    slice,
     sync::{Arc, OnceLock},
 };
 
-use serde::{
-    Deserialize, Deserializer, Serialize, Serializer,
-    de::{SeqAccess, Visitor},
-};
-
-use crate::{
-    encoding,
-    parts::{Part, Parts},
-};
-
-/// No chunk has more items. A change copies and encodes a chunk, and each look at the list passes all
-/// chunks: so neither few long ones are good, nor many short ones. Tests have short ones.
-const CHUNK_ITEMS_MAX: usize = if cfg!(test) { 8 } else { 128 };
-
-/// A chunk that has become shorter goes to its neighbour, if the two are not too long together.
-const CHUNK_ITEMS_MIN: usize = CHUNK_ITEMS_MAX / 4;
+pub use iter::ListIter;
+use root::{CHUNK_ITEMS_MAX, CHUNK_ITEMS_MIN, Chunk, Root};
 
 /// A list for large states: a change of an item costs what a few items cost, and not what the list
 /// does.
@@ -46,7 +33,7 @@ const CHUNK_ITEMS_MIN: usize = CHUNK_ITEMS_MAX / 4;
 ///
 /// # What an item must bear
 /// An item changes by `&mut` alone. What changes behind a shared reference, by a `Cell`, a lock or an atomic, is not
-/// seen, and not stored.
+/// seen, and not stored. Nor is what its serde makes of anything else than the item.
 ///
 /// # Examples
 /// ```
@@ -81,21 +68,6 @@ const CHUNK_ITEMS_MIN: usize = CHUNK_ITEMS_MAX / 4;
 /// ```
 pub struct List<T> {
     root: Arc<Root<T>>,
-}
-
-struct Root<T> {
-    /// None is empty.
-    chunks: Vec<Arc<Chunk<T>>>,
-    /// Where each ends in the list.
-    ends: Vec<usize>,
-    /// What the list was encoded to, as it is.
-    parts: OnceLock<Arc<Parts>>,
-}
-
-struct Chunk<T> {
-    items: Vec<T>,
-    /// What the chunk was encoded to, as it is.
-    part: OnceLock<Arc<Part>>,
 }
 
 impl<T> List<T> {
@@ -138,8 +110,8 @@ impl<T> List<T> {
 
     /// The items in order.
     #[must_use]
-    pub fn iter(&self) -> Iter<'_, T> {
-        Iter {
+    pub fn iter(&self) -> ListIter<'_, T> {
+        ListIter {
             front: [].iter(),
             chunks: self.root.chunks.iter(),
             back: [].iter(),
@@ -159,40 +131,6 @@ impl<T> List<T> {
     /// Takes all items away.
     pub fn clear(&mut self) {
         *self = Self::new();
-    }
-
-    /// Adds an item without a look at the clones of the list: there are none yet.
-    fn grow(root: &mut Root<T>, item: T) {
-        let len = root.len();
-        match (
-            root.chunks.last_mut().and_then(Arc::get_mut),
-            root.ends.last_mut(),
-        ) {
-            (Some(chunk), Some(end)) if chunk.items.len() < CHUNK_ITEMS_MAX => {
-                chunk.items.push(item);
-                *end += 1;
-            }
-            _ => root.push_chunk(Chunk::new(vec![item]), len + 1),
-        }
-    }
-
-    fn parts(&self) -> Option<Arc<Parts>>
-    where
-        T: Serialize,
-    {
-        if let Some(parts) = self.root.parts.get() {
-            return Some(Arc::clone(parts));
-        }
-        let mut parts = Vec::with_capacity(self.root.chunks.len());
-        // Chunks are of about one size.
-        let mut size_bytes = 0;
-        for chunk in &self.root.chunks {
-            let part = chunk.part(size_bytes)?;
-            size_bytes = part.bytes().len();
-            parts.push(part);
-        }
-        let parts = Arc::new(Parts::new(parts)?);
-        Some(Arc::clone(self.root.parts.get_or_init(|| parts)))
     }
 }
 
@@ -371,99 +309,6 @@ impl<T: Clone> List<T> {
     }
 }
 
-impl<T> Root<T> {
-    fn len(&self) -> usize {
-        self.ends.last().copied().unwrap_or(0)
-    }
-
-    /// The chunk that has the item at `at`, and where in it.
-    fn find(&self, at: usize) -> (usize, usize) {
-        let chunk = self.ends.partition_point(|end| *end <= at);
-        (chunk, at - self.begin(chunk))
-    }
-
-    fn begin(&self, chunk: usize) -> usize {
-        chunk.checked_sub(1).map_or(0, |before| self.ends[before])
-    }
-
-    fn push_chunk(&mut self, chunk: Chunk<T>, end: usize) {
-        self.chunks.push(Arc::new(chunk));
-        self.ends.push(end);
-    }
-}
-
-impl<T: Clone> Root<T> {
-    fn chunk_mut(&mut self, chunk: usize) -> &mut Vec<T> {
-        Chunk::vec_mut(&mut self.chunks[chunk])
-    }
-
-    /// Makes two chunks of one.
-    fn halve(&mut self, chunk: usize) {
-        let items = self.chunk_mut(chunk);
-        let second = items.split_off(items.len() / 2);
-        let middle = self.begin(chunk) + self.chunks[chunk].items.len();
-        self.chunks.insert(chunk + 1, Arc::new(Chunk::new(second)));
-        self.ends.insert(chunk, middle);
-    }
-
-    /// Puts a chunk that has become short to a neighbour.
-    fn mend(&mut self, chunk: usize) {
-        let len = |at: usize| self.chunks.get(at).map(|chunk| chunk.items.len());
-        let Some(len_here) = len(chunk).filter(|len| *len < CHUNK_ITEMS_MIN) else {
-            return;
-        };
-        if len_here == 0 {
-            self.chunks.remove(chunk);
-            self.ends.remove(chunk);
-            return;
-        }
-        // Not so that the next insertion takes them apart again.
-        let fits = |at: &usize| len(*at).is_some_and(|len| len + len_here <= CHUNK_ITEMS_MAX / 2);
-        let before = chunk.checked_sub(1).filter(fits);
-        let Some(first) = before.or(Some(chunk).filter(|_| fits(&(chunk + 1)))) else {
-            return;
-        };
-        let second = self.chunks.remove(first + 1);
-        self.ends.remove(first);
-        let second =
-            Arc::try_unwrap(second).map_or_else(|shared| shared.items.clone(), |own| own.items);
-        self.chunk_mut(first).extend(second);
-    }
-}
-
-impl<T> Chunk<T> {
-    fn new(items: Vec<T>) -> Self {
-        Self {
-            items,
-            part: OnceLock::new(),
-        }
-    }
-
-    fn part(&self, size_bytes: usize) -> Option<Arc<Part>>
-    where
-        T: Serialize,
-    {
-        if let Some(part) = self.part.get() {
-            return Some(Arc::clone(part));
-        }
-        let part = Arc::new(Part::encode(&self.items, size_bytes)?);
-        Some(Arc::clone(self.part.get_or_init(|| part)))
-    }
-}
-
-impl<T: Clone> Chunk<T> {
-    /// The items, to be changed: a copy, if a clone of the list has them too.
-    fn vec_mut(chunk: &mut Arc<Self>) -> &mut Vec<T> {
-        let chunk = Arc::make_mut(chunk);
-        chunk.part = OnceLock::new();
-        &mut chunk.items
-    }
-
-    fn items_mut(chunk: &mut Arc<Self>) -> slice::IterMut<'_, T> {
-        Self::vec_mut(chunk).iter_mut()
-    }
-}
-
 impl<T> Clone for List<T> {
     fn clone(&self) -> Self {
         Self {
@@ -472,37 +317,10 @@ impl<T> Clone for List<T> {
     }
 }
 
-/// What it was encoded to is not taken along: it is copied to be changed.
-impl<T> Clone for Root<T> {
-    fn clone(&self) -> Self {
-        Self {
-            chunks: self.chunks.clone(),
-            ends: self.ends.clone(),
-            parts: OnceLock::new(),
-        }
-    }
-}
-
-impl<T: Clone> Clone for Chunk<T> {
-    fn clone(&self) -> Self {
-        Self::new(self.items.clone())
-    }
-}
-
 impl<T> Default for List<T> {
     fn default() -> Self {
         Self {
             root: Arc::default(),
-        }
-    }
-}
-
-impl<T> Default for Root<T> {
-    fn default() -> Self {
-        Self {
-            chunks: Vec::new(),
-            ends: Vec::new(),
-            parts: OnceLock::new(),
         }
     }
 }
@@ -553,7 +371,7 @@ impl<T> FromIterator<T> for List<T> {
     fn from_iter<I: IntoIterator<Item = T>>(items: I) -> Self {
         let mut root = Root::default();
         for item in items {
-            Self::grow(&mut root, item);
+            root.grow(item);
         }
         Self {
             root: Arc::new(root),
@@ -576,139 +394,5 @@ impl<T: Clone> From<List<T>> for Vec<T> {
 impl<T: Clone> Extend<T> for List<T> {
     fn extend<I: IntoIterator<Item = T>>(&mut self, items: I) {
         items.into_iter().for_each(|item| self.push(item));
-    }
-}
-
-impl<'a, T> IntoIterator for &'a List<T> {
-    type Item = &'a T;
-    type IntoIter = Iter<'a, T>;
-
-    fn into_iter(self) -> Iter<'a, T> {
-        self.iter()
-    }
-}
-
-impl<T: Clone> IntoIterator for List<T> {
-    type Item = T;
-    type IntoIter = std::vec::IntoIter<T>;
-
-    /// Moves the items out, or copies those that a clone has too.
-    fn into_iter(self) -> std::vec::IntoIter<T> {
-        let mut items = Vec::with_capacity(self.len());
-        let root = Arc::unwrap_or_clone(self.root);
-        for chunk in root.chunks {
-            items.append(&mut Arc::unwrap_or_clone(chunk).items);
-        }
-        items.into_iter()
-    }
-}
-
-/// The items of a [`List`] in order.
-pub struct Iter<'a, T> {
-    front: slice::Iter<'a, T>,
-    chunks: slice::Iter<'a, Arc<Chunk<T>>>,
-    back: slice::Iter<'a, T>,
-    left: usize,
-}
-
-impl<'a, T> Iterator for Iter<'a, T> {
-    type Item = &'a T;
-
-    fn next(&mut self) -> Option<&'a T> {
-        loop {
-            let item = self.front.next();
-            if item.is_some() {
-                self.left -= 1;
-                return item;
-            }
-            match self.chunks.next() {
-                Some(chunk) => self.front = chunk.items.iter(),
-                None => {
-                    let item = self.back.next();
-                    self.left -= usize::from(item.is_some());
-                    return item;
-                }
-            }
-        }
-    }
-
-    fn size_hint(&self) -> (usize, Option<usize>) {
-        (self.left, Some(self.left))
-    }
-}
-
-impl<T> DoubleEndedIterator for Iter<'_, T> {
-    fn next_back(&mut self) -> Option<Self::Item> {
-        loop {
-            let item = self.back.next_back();
-            if item.is_some() {
-                self.left -= 1;
-                return item;
-            }
-            match self.chunks.next_back() {
-                Some(chunk) => self.back = chunk.items.iter(),
-                None => {
-                    let item = self.front.next_back();
-                    self.left -= usize::from(item.is_some());
-                    return item;
-                }
-            }
-        }
-    }
-}
-
-impl<T> ExactSizeIterator for Iter<'_, T> {}
-impl<T> FusedIterator for Iter<'_, T> {}
-
-impl<T> Clone for Iter<'_, T> {
-    fn clone(&self) -> Self {
-        Self {
-            front: self.front.clone(),
-            chunks: self.chunks.clone(),
-            back: self.back.clone(),
-            left: self.left,
-        }
-    }
-}
-
-impl<T: fmt::Debug> fmt::Debug for Iter<'_, T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_list().entries(self.clone()).finish()
-    }
-}
-
-impl<T: Serialize> Serialize for List<T> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let parts = (!self.is_empty() && encoding::is_current()).then(|| self.parts());
-        match parts.flatten() {
-            Some(parts) => encoding::leave_out(serializer, &parts, self.len(), self.iter()),
-            None => serializer.collect_seq(self),
-        }
-    }
-}
-
-impl<'de, T: Deserialize<'de>> Deserialize<'de> for List<T> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_seq(ItemsVisitor(PhantomData))
-    }
-}
-
-struct ItemsVisitor<T>(PhantomData<T>);
-
-impl<'de, T: Deserialize<'de>> Visitor<'de> for ItemsVisitor<T> {
-    type Value = List<T>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a sequence")
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<List<T>, A::Error> {
-        let mut root = Root::default();
-        while let Some(item) = items.next_element()? {
-            List::grow(&mut root, item);
-        }
-        Ok(List {
-            root: Arc::new(root),
-        })
     }
 }
