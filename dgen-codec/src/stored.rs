@@ -1,7 +1,8 @@
 //! A state as it is stored: what a later write compares with.
 
-use std::{error::Error as StdError, fmt, sync::Arc};
+use std::{error::Error as StdError, fmt};
 
+use bytes::Bytes;
 use serde::{Serialize, de::DeserializeOwned};
 use serde_path_to_error::Segment;
 
@@ -22,10 +23,13 @@ use crate::{
 #[derive(Clone)]
 pub struct Stored {
     /// The state's MessagePack, but for the lists that have bytes of their own.
-    outline: Arc<Vec<u8>>,
+    outline: Bytes,
     shape: Shape,
     size_bytes: usize,
 }
+
+/// An outline of so many bytes is copied where else there would be room left behind it.
+const SMALL_BYTES: usize = 4_096;
 
 /// Why a value has no MessagePack that could be stored.
 #[derive(Debug)]
@@ -60,11 +64,8 @@ impl Stored {
         check_nesting_of(&outline, nesting).map_err(EncodeError::Plain)?;
         let shape = split::split(&mut outline, &lists, old.map(Self::view))
             .map_err(|_| EncodeError::WrongLength)?;
-        if outline.capacity() / 2 > outline.len() {
-            outline.shrink_to_fit();
-        }
         Ok(Self {
-            outline: Arc::new(outline),
+            outline: fitted(outline),
             shape,
             size_bytes,
         })
@@ -74,7 +75,7 @@ impl Stored {
         let (bytes, shape) = join::join(rows)?;
         Ok(Self {
             size_bytes: bytes.len(),
-            outline: Arc::new(bytes),
+            outline: fitted(bytes),
             shape,
         })
     }
@@ -91,7 +92,7 @@ impl Stored {
             source: error.into(),
         })?;
         rmp_serde::from_slice(&self.outline).or_else(|error| {
-            let mut deserializer = rmp_serde::Deserializer::from_read_ref(self.outline.as_slice());
+            let mut deserializer = rmp_serde::Deserializer::from_read_ref(&*self.outline);
             match serde_path_to_error::deserialize(&mut deserializer) {
                 Ok(value) => Ok(value),
                 Err(located) => Err(DecodeError {
@@ -143,6 +144,14 @@ impl Stored {
         }
         text
     }
+}
+
+fn fitted(mut bytes: Vec<u8>) -> Bytes {
+    // Small ones are many, and large ones cost a copy.
+    if bytes.len() <= SMALL_BYTES || bytes.capacity() / 2 > bytes.len() {
+        bytes.shrink_to_fit();
+    }
+    bytes.into()
 }
 
 /// Where a path has come to.

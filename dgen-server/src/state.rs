@@ -141,12 +141,14 @@ pub(crate) fn write<S: Server>(
     cached: Arc<Cached<S>>,
     state: S,
 ) -> Result<NewState<S>, AttemptError> {
-    let stored = cached.stored().clone();
+    let mut stored = cached.stored();
     let written = dgen_codec::store(tx, address.keys.state(), Some(&stored), &state)?;
     if !written.is_changed {
-        *cached.stored() = written.stored;
+        *stored = written.stored;
+        drop(stored);
         return Ok(NewState::Unchanged(cached));
     }
+    drop(stored);
     changes::count(tx, &address.keys)?;
     Ok(NewState::Changed {
         state,
