@@ -65,6 +65,14 @@ pub(crate) fn encode<T: Serialize + ?Sized>(
     value: &T,
     size_bytes: usize,
 ) -> Result<Encoded, rmp_serde::encode::Error> {
+    encode_all(std::slice::from_ref(&value), size_bytes)
+}
+
+/// The outlines of the values one behind the other, about so long.
+pub(crate) fn encode_all<T: Serialize>(
+    values: &[T],
+    size_bytes: usize,
+) -> Result<Encoded, rmp_serde::encode::Error> {
     let encoding = Rc::new(Encoding::default());
     let bytes = {
         let _current = Current::set(Some(Rc::clone(&encoding)));
@@ -72,7 +80,9 @@ pub(crate) fn encode<T: Serialize + ?Sized>(
             out: Vec::with_capacity(size_bytes),
             encoding: Rc::clone(&encoding),
         };
-        rmp_serde::encode::write_named(&mut writer, value)?;
+        for value in values {
+            rmp_serde::encode::write_named(&mut writer, value)?;
+        }
         writer.out
     };
     Ok(Encoded {
@@ -81,22 +91,6 @@ pub(crate) fn encode<T: Serialize + ?Sized>(
         bytes,
         lists: encoding.lists.take(),
     })
-}
-
-/// The values one behind the other, about so long; nothing is left out.
-pub(crate) fn plain<T: Serialize>(
-    values: &[T],
-    size_bytes: usize,
-) -> Result<Vec<u8>, rmp_serde::encode::Error> {
-    let _current = Current::set(None);
-    let mut writer = Writer {
-        out: Vec::with_capacity(size_bytes),
-        encoding: Rc::default(),
-    };
-    for value in values {
-        rmp_serde::encode::write_named(&mut writer, value)?;
-    }
-    Ok(writer.out)
 }
 
 /// Whether lists may leave themselves out now.

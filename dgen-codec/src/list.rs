@@ -28,8 +28,8 @@ use root::{CHUNK_ITEMS_MAX, CHUNK_ITEMS_MIN, Chunk, Root};
 /// Whatever takes `&mut self` copies the chunks that it touches if a clone shares them, and `iter_mut` touches
 /// all.
 ///
-/// For any other format than that of stored states it is a sequence. So it is inside an item of another `List`, and
-/// in a struct with a flattened field: there it is stored as it would be, at the cost of a `Vec`.
+/// For any other format than that of stored states it is a sequence. So it is in a struct with a flattened field: there
+/// it is stored as it would be, at the cost of a `Vec`.
 ///
 /// # What an item must bear
 /// An item changes by `&mut` alone. What changes behind a shared reference, by a `Cell`, a lock or an atomic, is not

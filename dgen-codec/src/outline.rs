@@ -4,8 +4,6 @@
 //! A mark begins with the one byte that MessagePack never uses, so nothing that serde writes looks
 //! like one. Outlines stay in memory: what is stored is taken from the lists.
 
-use std::collections::HashSet;
-
 use crate::{
     msgpack::{self, Head, Kind, Malformed},
     parts::Lists,
@@ -42,6 +40,15 @@ pub(crate) fn head(bytes: &[u8]) -> Result<Head, Malformed> {
 /// is.
 pub(crate) fn size_bytes(
     bytes: &[u8],
+    on_mark: impl FnMut(u64, usize),
+) -> Result<usize, Malformed> {
+    size_bytes_of(bytes, 1, on_mark)
+}
+
+/// The same for so many values.
+fn size_bytes_of(
+    bytes: &[u8],
+    values: u64,
     mut on_mark: impl FnMut(u64, usize),
 ) -> Result<usize, Malformed> {
     let head = |at: usize| {
@@ -51,30 +58,30 @@ pub(crate) fn size_bytes(
         }
         head(bytes)
     };
-    msgpack::skip_by(head, bytes.len(), 0, 1).map_err(|_| Malformed)
+    msgpack::skip_by(head, bytes.len(), 0, values).map_err(|_| Malformed)
 }
 
-/// The outline with these lists put in.
+/// Appends the outline of so many values with these lists put in, and all that is in them.
 pub(crate) fn expand(
     bytes: &[u8],
+    values: u64,
     lists: &Lists,
-    numbers: &HashSet<u64>,
-) -> Result<Vec<u8>, Malformed> {
+    is_put_in: impl Fn(u64) -> bool,
+    out: &mut Vec<u8>,
+) -> Result<(), Malformed> {
+    if lists.is_empty() {
+        out.extend_from_slice(bytes);
+        return Ok(());
+    }
     let mut marks = Vec::new();
-    size_bytes(bytes, |number, at| marks.push((number, at)))?;
-    marks.retain(|(number, _)| numbers.contains(number));
-    let lists = marks
-        .into_iter()
-        .map(|(number, at)| Ok((lists.get(&number).ok_or(Malformed)?, at)));
-    let lists = lists.collect::<Result<Vec<_>, _>>()?;
-    let added: usize = lists.iter().map(|(list, _)| list.size_bytes()).sum();
-    let mut expanded = Vec::with_capacity(bytes.len() + added);
+    size_bytes_of(bytes, values, |number, at| marks.push((number, at)))?;
+    marks.retain(|(number, _)| is_put_in(*number));
     let mut from = 0;
-    for (list, at) in lists {
-        expanded.extend_from_slice(&bytes[from..at]);
-        list.write(&mut expanded);
+    for (number, at) in marks {
+        out.extend_from_slice(&bytes[from..at]);
+        lists.get(&number).ok_or(Malformed)?.write(out);
         from = at + MARK_SIZE_BYTES;
     }
-    expanded.extend_from_slice(&bytes[from..]);
-    Ok(expanded)
+    out.extend_from_slice(&bytes[from..]);
+    Ok(())
 }

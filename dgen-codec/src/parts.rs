@@ -6,23 +6,33 @@
 
 use std::{
     collections::HashMap,
+    iter,
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicU64, Ordering},
     },
 };
 
 use serde::Serialize;
 
-use crate::{encoding, plain};
+use crate::{
+    encoding::{self, Encoded},
+    outline, plain,
+};
 
 /// Some items, one behind the other.
 #[derive(Debug)]
 pub(crate) struct Part {
+    /// Their outlines.
     bytes: Box<[u8]>,
+    lists: Lists,
     count: usize,
     /// How deep the items are nested.
     nesting: usize,
+    /// How long they are as MessagePack.
+    size_bytes: usize,
+    /// The same items with all lists put in, once that was asked for.
+    whole: OnceLock<Arc<Part>>,
 }
 
 /// All of a list.
@@ -42,17 +52,56 @@ impl Part {
     /// `None` if serde can't, or if the items are not as long as they say: whoever encodes the list
     /// item by item says why.
     pub(crate) fn encode<T: Serialize>(items: &[T], size_bytes: usize) -> Option<Self> {
-        let bytes = encoding::plain(items, size_bytes).ok()?;
-        let (nesting, end) = plain::nesting(&bytes, items.len() as u64, |_| None).ok()?;
+        let Encoded {
+            bytes,
+            lists,
+            size_bytes,
+        } = encoding::encode_all(items, size_bytes).ok()?;
+        let of_list = |number| Some(lists.get(&number)?.nesting());
+        let (nesting, end) = plain::nesting(&bytes, items.len() as u64, of_list).ok()?;
         (end == bytes.len()).then(|| Self {
             bytes: bytes.into_boxed_slice(),
+            lists,
             count: items.len(),
             nesting,
+            size_bytes,
+            whole: OnceLock::new(),
         })
+    }
+
+    /// The same items with all lists put in.
+    pub(crate) fn whole(&self) -> &Arc<Self> {
+        self.whole.get_or_init(|| {
+            let mut bytes = Vec::with_capacity(self.size_bytes);
+            self.write(&mut bytes);
+            Arc::new(Self {
+                bytes: bytes.into_boxed_slice(),
+                lists: Lists::new(),
+                count: self.count,
+                nesting: self.nesting,
+                size_bytes: self.size_bytes,
+                whole: OnceLock::new(),
+            })
+        })
+    }
+
+    /// It, and the same with all lists put in if that was asked for.
+    pub(crate) fn forms(self: &Arc<Self>) -> impl Iterator<Item = &Arc<Self>> {
+        iter::once(self).chain(self.whole.get())
+    }
+
+    fn write(&self, out: &mut Vec<u8>) {
+        outline::expand(&self.bytes, self.count as u64, &self.lists, |_| true, out)
+            .expect("a part is encoded with its lists, and was walked through then");
     }
 
     pub(crate) fn bytes(&self) -> &[u8] {
         &self.bytes
+    }
+
+    /// What its items leave out.
+    pub(crate) fn lists(&self) -> &Lists {
+        &self.lists
     }
 
     pub(crate) fn count(&self) -> usize {
@@ -67,7 +116,7 @@ impl Parts {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let count: usize = parts.iter().map(|part| part.count).sum();
         let count = u32::try_from(count).ok()?;
-        let items_size_bytes: usize = parts.iter().map(|part| part.bytes.len()).sum();
+        let items_size_bytes: usize = parts.iter().map(|part| part.size_bytes).sum();
         Some(Self {
             number: NEXT.fetch_add(1, Ordering::Relaxed),
             count,
@@ -97,9 +146,7 @@ impl Parts {
     /// Appends the list's MessagePack.
     pub(crate) fn write(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(&head(self.count));
-        self.parts
-            .iter()
-            .for_each(|part| out.extend_from_slice(&part.bytes));
+        self.parts.iter().for_each(|part| part.write(out));
     }
 }
 

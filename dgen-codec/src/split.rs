@@ -44,7 +44,10 @@ pub(crate) fn split(
         if splitting.whole.is_empty() {
             return Ok(shape);
         }
-        *outline = outline::expand(outline, lists, &splitting.whole)?;
+        let mut expanded = Vec::new();
+        let is_whole = |number| splitting.whole.contains(&number);
+        outline::expand(outline, 1, lists, is_whole, &mut expanded)?;
+        *outline = expanded;
     }
 }
 
@@ -297,31 +300,48 @@ impl Splitting<'_> {
                 }
                 continue;
             }
-            if !self.part(part, &mut stretches, lookup.as_mut(), room)? {
-                return Ok(None);
-            }
+            let begin = lookup.as_ref().and_then(IdLookup::position);
+            let mut part = part;
+            let items = loop {
+                let mut inner = Splitting {
+                    lists: part.lists(),
+                    whole: HashSet::new(),
+                };
+                let Some(items) = inner.items(part, lookup.as_mut(), room)? else {
+                    return Ok(None);
+                };
+                if inner.whole.is_empty() {
+                    break items;
+                }
+                // A list in its items is stored whole: it is put into them, and so are the others there.
+                part = part.whole();
+                if let (Some(lookup), Some(begin)) = (&mut lookup, begin) {
+                    lookup.go_to(begin);
+                }
+            };
+            items.into_iter().for_each(|item| stretches.push(item));
+            stretches.end_part(part);
         }
         Ok(stretches.into_list(None))
     }
 
-    /// Adds the items of a part, unless one has no keys of its own.
-    fn part<'a>(
+    /// The items of a part, if all have keys of their own.
+    fn items<'a>(
         &mut self,
-        part: &'a Arc<Part>,
-        stretches: &mut Stretches<'a>,
+        part: &'a Part,
         mut lookup: Option<&mut IdLookup<'_>>,
         room: Room,
-    ) -> Result<bool, Malformed> {
+    ) -> Result<Option<Vec<Found<'a>>>, Malformed> {
+        let mut items = Vec::with_capacity(part.count());
         let mut at = 0;
         for _ in 0..part.count() {
             let Some(found) = self.item(part.bytes(), at, lookup.as_deref_mut(), room)? else {
-                return Ok(false);
+                return Ok(None);
             };
             at += found.value.size_bytes;
-            stretches.push(found);
+            items.push(found);
         }
-        stretches.end_part(part);
-        Ok(true)
+        Ok(Some(items))
     }
 
     /// The item at `at`, if it is a map that can be split and has an id.

@@ -152,8 +152,8 @@ impl<'a> Stretches<'a> {
                 .filter_map(|(part, run)| Some((Arc::as_ptr(part?), run)))
                 .collect()
         });
-        let run = table.get(&Arc::as_ptr(part)).copied();
-        run.filter(|run| runs.contains(run))
+        let run = part.forms().find_map(|part| table.get(&Arc::as_ptr(part)));
+        run.copied().filter(|run| runs.contains(run))
     }
 
     fn gap(&mut self) -> &mut Gap<'a> {
@@ -385,7 +385,7 @@ enum Moved {
 
 fn is_of(piece: &Piece, part: &Arc<Part>) -> bool {
     let old = piece.part.as_ref();
-    old.is_some_and(|old| Arc::ptr_eq(old, part))
+    old.is_some_and(|old| part.forms().any(|part| Arc::ptr_eq(old, part)))
 }
 
 /// The piece of a part: the old one, if it was there, and with these indices.

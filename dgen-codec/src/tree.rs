@@ -371,6 +371,11 @@ impl<'a> IdLookup<'a> {
         self.list
     }
 
+    /// The place of the next item.
+    pub(crate) fn position(&self) -> Option<usize> {
+        self.next.map(|next| next.at)
+    }
+
     /// The run that the next item is the first of.
     pub(crate) fn run_begun(&self) -> Option<usize> {
         let Cursor { run, at } = self.next?;

@@ -342,6 +342,55 @@ where
     }
 }
 
+/// Lists in the items of a list: with keys of their own, and in a value that has none.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct Row<L> {
+    id: u64,
+    name: serde_bytes::ByteBuf,
+    pair: (u8, L),
+    below: L,
+    rows: Option<Box<Row<L>>>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct Shelf<L> {
+    id: String,
+    row: Row<L>,
+    below: L,
+}
+
+fn shelf<L: Default>(number: usize) -> Shelf<L> {
+    let row = |rows| Row {
+        id: number as u64,
+        name: serde_bytes::ByteBuf::from(vec![1; number % 4]),
+        pair: (3, L::default()),
+        below: L::default(),
+        rows,
+    };
+    Shelf {
+        id: format!("shelf-{number}"),
+        row: row(Some(Box::new(row(None)))),
+        below: L::default(),
+    }
+}
+
+/// Edits one of a shelf's lists; those of a pair are rare, so that most shelves have none.
+fn edit_shelf<L: Edited>(
+    shelf: &mut Shelf<L>,
+    edit: Edit,
+    random: &mut Random,
+    next_id: &mut usize,
+) {
+    let place = random.below(9);
+    let list = match (place, &mut shelf.row.rows) {
+        (0, _) => &mut shelf.row.pair.1,
+        (1, Some(row)) => &mut row.below,
+        (2 | 3, _) => &mut shelf.row.below,
+        _ => &mut shelf.below,
+    };
+    list.edit(edit, random, next_id);
+}
+
 /// The indices that items with these ids get if the list is looked at as a whole.
 fn indices_as_a_whole(old: &[(String, FracIndex)], ids: &[String]) -> Vec<FracIndex> {
     let positions: HashMap<_, _> = old.iter().map(|(id, _)| id).zip(0..).collect();
@@ -471,6 +520,53 @@ proptest! {
             let mut inner_again = Random(inner.0);
             twins.lists.edit(&mut random, |list| list.edit(edit, &mut inner, &mut next_id));
             twins.vecs.edit(&mut again, |list| list.edit(edit, &mut inner_again, &mut same_id));
+            if is_stored {
+                twins.check();
+                twins.restart(&mut random);
+            }
+        }
+        twins.check();
+    }
+
+    /// SPEC C2, C3: and in the items of another list.
+    #[test]
+    fn a_list_in_a_list_is_stored_as_a_vector(
+        edits in vec((any_edit(), any::<bool>()), 1..40), seed: u64, size in 0_usize..30,
+    ) {
+        let mut random = Random(seed | 1);
+        let mut twins = Twins::<List<Shelf<List<Item>>>, Vec<Shelf<Vec<Item>>>>::new();
+        twins.lists.extend((0..size).map(shelf));
+        twins.vecs.extend((0..size).map(shelf));
+        let (mut next_id, mut next_shelf) = (0, size);
+        for (edit, is_stored) in edits {
+            let len = twins.vecs.len();
+            let at = random.below(len.max(1));
+            match random.below(12) {
+                0 if len > 0 => {
+                    twins.lists.remove(at);
+                    twins.vecs.remove(at);
+                }
+                1 if len > 0 => {
+                    let (list, vec) = (twins.lists.remove(at), twins.vecs.remove(at));
+                    let to = random.below(len);
+                    twins.lists.insert(to, list);
+                    twins.vecs.insert(to, vec);
+                }
+                2 if len > 0 => {
+                    twins.lists[at].below = twins.lists[len - 1].row.below.clone();
+                    twins.vecs[at].below = twins.vecs[len - 1].row.below.clone();
+                }
+                3..=9 if len > 0 => {
+                    let (mut again, mut same_id) = (Random(random.0), next_id);
+                    edit_shelf(&mut twins.lists[at], edit, &mut random, &mut next_id);
+                    edit_shelf(&mut twins.vecs[at], edit, &mut again, &mut same_id);
+                }
+                _ => {
+                    next_shelf += 1;
+                    twins.lists.insert(at, shelf(next_shelf));
+                    twins.vecs.insert(at, shelf(next_shelf));
+                }
+            }
             if is_stored {
                 twins.check();
                 twins.restart(&mut random);
@@ -737,6 +833,25 @@ fn a_change_encodes_a_few_items() {
     );
     assert_eq!(encoded(&|shop| shop.items = shop.items.clone()), 0);
     assert_eq!(encoded(&|shop| shop.items.clear()), 0);
+}
+
+/// SPEC C2: the same of lists in the items of a list.
+#[test]
+fn a_change_in_a_list_in_a_list_encodes_a_few_items() {
+    let shop = |id: usize| Holder {
+        before: List::default(),
+        id: format!("shop-{id}"),
+        after: shop().items,
+    };
+    let mut shops: List<_> = (0..20).map(shop).collect();
+    let stored = Stored::encode(&shops, None).unwrap();
+    let before = shops.clone();
+    shops[7].after[500].0.count = 1;
+    ENCODED.set(0);
+    let new = Stored::encode(&shops, Some(&stored)).unwrap();
+    assert_eq!(ENCODED.get(), 8);
+    assert_eq!(new.writes(Some(&stored)).len(), 1);
+    drop(before);
 }
 
 /// SPEC C4: an item that serde can't encode is an error, and one that panics a panic; both leave
