@@ -431,7 +431,18 @@ fn check_indices<L: Edited + Serialize + From<Vec<Item>>>(edits: &[Edit], seed: 
     }
 }
 
+/// Each case stores many states, and compares all of their keys.
+fn few_cases() -> ProptestConfig {
+    let usual = ProptestConfig::default();
+    ProptestConfig {
+        cases: usual.cases.div_ceil(4),
+        ..usual
+    }
+}
+
 proptest! {
+    #![proptest_config(few_cases())]
+
     /// SPEC C2, C3: a list is stored as a vector is, whatever is done to it.
     #[test]
     fn a_list_is_stored_as_a_vector(
