@@ -5,8 +5,10 @@
 //! cargo bench --package dgen-bench
 //! ```
 
+use std::ops::IndexMut;
+
 use dgen_backend::{Database, Error, KeyRange, tuple::Subspace};
-use dgen_codec::Stored;
+use dgen_codec::{List, Stored};
 use dgen_queue::Queue;
 use divan::{Bencher, counter::ItemsCount};
 use futures_util::future::FutureExt;
@@ -30,49 +32,54 @@ fn store() -> Database {
 }
 
 /// The state of a server: items that have an id, so that each has keys of its own.
-#[derive(Serialize)]
-struct Shop {
-    orders: Vec<Order>,
+#[derive(Clone, Serialize)]
+struct Shop<L> {
+    orders: L,
 }
 
-#[derive(Serialize)]
+#[derive(Clone, Serialize)]
 struct Order {
     id: String,
     total: u64,
 }
 
-impl Shop {
-    fn new(orders: usize) -> Self {
-        let orders = (0..orders).map(|number| Order {
-            id: format!("order-{number:08}"),
-            total: 0,
-        });
-        Self {
-            orders: orders.collect(),
-        }
-    }
-}
+trait Orders: Clone + Default + Extend<Order> + IndexMut<usize, Output = Order> + Serialize {}
 
-/// Encodes a state and finds what changed: one field of one item.
-#[divan::bench(args = [10, 1_000, 10_000])]
-fn codec_one_field(bencher: Bencher<'_, '_>, orders: usize) {
+impl Orders for Vec<Order> {}
+impl Orders for List<Order> {}
+
+/// What a call does with a state: clones it, changes one field of one item, encodes it and finds what changed.
+#[divan::bench(types = [Vec<Order>, List<Order>], args = [10, 1_000, 100_000])]
+fn codec_one_field<L: Orders>(bencher: Bencher<'_, '_>, orders: usize) {
+    // More is too much for one transaction.
+    const ORDERS_AT_ONCE: usize = 10_000;
     let base = Subspace::from("shop");
     let db = store();
-    let mut shop = Shop::new(orders);
-    let store = |shop: &Shop, before: Option<&Stored>| {
+    let store = |shop: &Shop<L>, before: Option<&Stored>| {
         let tx = db.begin().expect("the store is open");
         now(dgen_codec::version(&tx, &base)).expect("the store is open");
-        let written = dgen_codec::store(&tx, &base, before, shop).expect("it can be stored");
-        (tx, written.stored)
+        let written = dgen_codec::store(&tx, &base, before, shop);
+        written.expect("it can be stored").stored
     };
-    let (tx, mut stored) = store(&shop, None);
-    now(tx.commit()).expect("nothing conflicts");
+    let mut shop = Shop {
+        orders: L::default(),
+    };
+    let mut stored = store(&shop, None);
+    for first in (0..orders).step_by(ORDERS_AT_ONCE) {
+        let numbers = first..(first + ORDERS_AT_ONCE).min(orders);
+        shop.orders.extend(numbers.map(|number| Order {
+            id: format!("order-{number:08}"),
+            total: 0,
+        }));
+        stored = store(&shop, Some(&stored));
+    }
     let mut total = 0;
     bencher.bench_local(|| {
         total += 1;
-        shop.orders[orders / 2].total = total;
-        let (_, next) = store(&shop, Some(&stored));
-        stored = next;
+        let mut changed = shop.clone();
+        changed.orders[orders / 2].total = total;
+        stored = store(&changed, Some(&stored));
+        shop = changed;
     });
 }
 

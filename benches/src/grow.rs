@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use dgen_backend::{Tenant, tuple::Subspace};
 use dgen_macros::dgen_server;
+use dgen_server::List;
 use dgen_testkit::Random;
 use futures_util::future::try_join_all;
 use serde::{Deserialize, Serialize};
@@ -24,12 +25,19 @@ use crate::{
 };
 
 const ITEMS: &str = "grow/items";
+/// The same in a `Vec`.
+const ITEMS_VEC: &str = "grow/items-vec";
+const FEW: &str = "grow/items-10";
+const LARGE: &str = "grow/10mb";
+const LARGE_VEC: &str = "grow/10mb-vec";
 const SERVERS: &str = "grow/servers";
 /// The same with servers that exist, and are not started.
 const STORED: &str = "grow/servers-stored";
 
 const ITEMS_FEW: usize = 10;
 const ITEMS_MANY: usize = 100_000;
+/// Of 87 bytes each.
+const ITEMS_10_MB: usize = 115_000;
 /// A larger state is built by several calls, to stay below the limit of a transaction.
 const ITEMS_A_CALL: usize = 10_000;
 /// Whatever the machine is busy with.
@@ -37,10 +45,12 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// Started at once.
 const STARTS: usize = 1_000;
 
-/// A list of items that have an id, so that each has keys of its own.
+/// Items that have an id, so that each has keys of its own, in one of two lists.
 #[derive(Clone, Default, Serialize, Deserialize)]
 struct Shop {
-    orders: Vec<Order>,
+    renamed: u64,
+    orders: List<Order>,
+    orders_vec: Vec<Order>,
 }
 
 #[derive(Clone, Serialize, Deserialize)]
@@ -50,26 +60,55 @@ struct Order {
     note: String,
 }
 
+/// Which list has the orders.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+enum Kept {
+    List,
+    Vec,
+}
+
+/// What is changed.
+#[derive(Debug, Clone, Copy)]
+enum Change {
+    /// One item.
+    Item,
+    /// A field beside the list.
+    Field,
+}
+
 #[dgen_server]
 impl Shop {
     /// Appends so many orders.
     #[call]
-    fn extend(&mut self, count: usize) {
-        let first = self.orders.len();
-        self.orders
-            .extend((first..first + count).map(|number| Order {
-                id: format!("order-{number:08}"),
-                total: 0,
-                note: "n".repeat(50),
-            }));
+    fn extend(&mut self, kept: Kept, count: usize) {
+        let first = self.orders.len() + self.orders_vec.len();
+        let orders = (first..first + count).map(|number| Order {
+            id: format!("order-{number:08}"),
+            total: 0,
+            note: "n".repeat(50),
+        });
+        match kept {
+            Kept::List => self.orders.extend(orders),
+            Kept::Vec => self.orders_vec.extend(orders),
+        }
     }
 
     /// Changes one.
     #[call]
     fn set_total(&mut self, place: usize, total: u64) -> Option<u64> {
-        let order = self.orders.get_mut(place)?;
+        let order = match self.orders_vec.is_empty() {
+            true => self.orders.get_mut(place)?,
+            false => self.orders_vec.get_mut(place)?,
+        };
         order.total = total;
         Some(total)
+    }
+
+    /// Changes what is no order.
+    #[call]
+    fn rename(&mut self, number: u64) -> u64 {
+        self.renamed = number;
+        number
     }
 }
 
@@ -80,13 +119,8 @@ pub(crate) async fn run(
     pace: &Pace,
     report: &mut Report,
 ) -> Outcome {
-    if report.wants(ITEMS) {
-        let few = change_of(scratch, pace, ITEMS_FEW).await?;
-        let many = change_of(scratch, pace, ITEMS_MANY).await?;
-        let reference = few.figure;
-        report.add(few);
-        let many = many.to(reference, "time in a state of 10 items");
-        report.add(many.target(Target::AtMost(1.5)));
+    if report.wants_any(&[FEW, ITEMS, ITEMS_VEC, LARGE, LARGE_VEC]) {
+        grown(scratch, pace, report).await?;
     }
     if report.wants_any(&[SERVERS, STORED]) {
         among_servers(scratch, options, pace, report).await?;
@@ -94,17 +128,43 @@ pub(crate) async fn run(
     Ok(())
 }
 
-/// Changes one item of so many, again and again.
-async fn change_of(scratch: &Scratch, pace: &Pace, items: usize) -> Outcome<Case> {
-    let name = match items {
-        ITEMS_MANY => ITEMS.to_owned(),
-        few => format!("{ITEMS}-{few}"),
-    };
-    let (db, _) = scratch.store(&name)?;
+/// The time of a change in a state of few items, and in large ones.
+async fn grown(scratch: &Scratch, pace: &Pace, report: &mut Report) -> Outcome {
+    let few = change_of(scratch, pace, FEW, (Kept::List, ITEMS_FEW), Change::Item).await?;
+    let reference = few.figure;
+    report.add(few);
+    for (name, kept, items, change) in [
+        (ITEMS, Kept::List, ITEMS_MANY, Change::Item),
+        (ITEMS_VEC, Kept::Vec, ITEMS_MANY, Change::Item),
+        (LARGE, Kept::List, ITEMS_10_MB, Change::Field),
+        (LARGE_VEC, Kept::Vec, ITEMS_10_MB, Change::Field),
+    ] {
+        if !report.wants(name) {
+            continue;
+        }
+        let case = change_of(scratch, pace, name, (kept, items), change).await?;
+        let case = case.to(reference, "time in a state of 10 items");
+        report.add(match name {
+            ITEMS => case.target(Target::AtMost(1.5)),
+            _ => case,
+        });
+    }
+    Ok(())
+}
+
+/// Changes a state of so many items, again and again.
+async fn change_of(
+    scratch: &Scratch,
+    pace: &Pace,
+    name: &str,
+    (kept, items): (Kept, usize),
+    change: Change,
+) -> Outcome<Case> {
+    let (db, _) = scratch.store(name)?;
     let tenant = Tenant::new(db, Subspace::from("bench"));
     let shop = ShopHandle::start(&tenant, "shop", ()).await?;
     for first in (0..items).step_by(ITEMS_A_CALL) {
-        shop.extend(ITEMS_A_CALL.min(items - first)).await?;
+        shop.extend(kept, ITEMS_A_CALL.min(items - first)).await?;
     }
     let mut random = Random::new(1);
     let mut total = 0;
@@ -113,11 +173,14 @@ async fn change_of(scratch: &Scratch, pace: &Pace, items: usize) -> Outcome<Case
         .measure(async || {
             total += 1;
             let watch = Stopwatch::start();
-            let changed = shop.set_total(random.below(items), total).await?;
+            let changed = match change {
+                Change::Item => shop.set_total(random.below(items), total).await?,
+                Change::Field => Some(shop.rename(total).await?),
+            };
             let took = watch.elapsed();
             match changed == Some(total) {
                 true => Ok(Sample { ops: 1, took }),
-                false => Err("an item was not changed".into()),
+                false => Err("the state was not changed".into()),
             }
         })
         .await?;
@@ -127,7 +190,7 @@ async fn change_of(scratch: &Scratch, pace: &Pace, items: usize) -> Outcome<Case
         format!("{us:.0} us of the processors a call")
     });
     shop.stop().await;
-    Ok(time_of_a_call(name, measured.latency).note(note.unwrap_or_default()))
+    Ok(time_of_a_call(name.to_owned(), measured.latency).note(note.unwrap_or_default()))
 }
 
 /// Calls one server: alone, among many that exist, and among many that are started.

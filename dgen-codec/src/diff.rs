@@ -1,8 +1,10 @@
 //! What to write so that the keys of one tree become those of another: a pure function.
 
+use std::{collections::HashMap, sync::Arc};
+
 use crate::{
     keys::{self, Path},
-    tree::{ID, IdLookup, ListView, MapView, Shape, View},
+    tree::{ID, Item, ListView, MapView, Piece, Shape, View},
 };
 
 /// The longest value that is written: FoundationDB's limit.
@@ -44,7 +46,9 @@ struct Diff<'a> {
 impl<'a> Diff<'a> {
     /// Changes the value at the path.
     fn change(&mut self, old: View<'_>, new: View<'a>) {
-        if old.bytes == new.bytes && old.shape.is_same(new.shape) {
+        // A map or list lends its shape to equal bytes alone: they need not be looked at.
+        if old.shape.is_same(new.shape) {
+            debug_assert_eq!(old.bytes, new.bytes);
             return;
         }
         match (old.shape, new.shape) {
@@ -128,42 +132,67 @@ impl<'a> Diff<'a> {
         });
     }
 
+    /// Pieces that both have are passed over: both lists are in the order of their indices, so what lies
+    /// between two of them in one list has its place between the two in the other.
     fn change_list(&mut self, old: ListView<'_>, new: ListView<'a>) {
         self.at_tag(keys::LIST, |diff| {
-            let mut lookup = IdLookup::new(old);
-            let old_positions: Vec<_> = (0..new.len()).map(|at| lookup.find(new.id(at))).collect();
-            let mut is_kept = vec![false; old.len()];
-            for (new_at, old_at) in old_positions.iter().enumerate() {
-                if let Some(old_at) = *old_at {
-                    is_kept[old_at] = old.index(old_at) == new.index(new_at);
-                }
-            }
-            for old_at in (0..old.len()).filter(|at| !is_kept[*at]) {
-                diff.below(
-                    |path| path.item(old.index(old_at), old.id(old_at)),
-                    Self::clear,
-                );
-            }
-            for (new_at, old_at) in old_positions.into_iter().enumerate() {
-                let kept_at = old_at.filter(|at| is_kept[*at]);
-                // Most items of a long list did not change: they cost a comparison, and no key.
-                if let Some(old_at) = kept_at
-                    && old.item(old_at).bytes == new.item(new_at).bytes
-                    && std::ptr::eq(old.item(old_at).map, new.item(new_at).map)
+            let is_same = |old_run: usize, new_run: usize| {
+                Arc::ptr_eq(&old.runs()[old_run].piece, &new.runs()[new_run].piece)
+            };
+            let (mut old_run, mut new_run) = (0, 0);
+            let mut old_runs_of_pieces = None;
+            while old_run < old.runs().len() || new_run < new.runs().len() {
+                if old_run < old.runs().len()
+                    && new_run < new.runs().len()
+                    && is_same(old_run, new_run)
                 {
+                    (old_run, new_run) = (old_run + 1, new_run + 1);
                     continue;
                 }
-                diff.below(
-                    |path| path.item(new.index(new_at), new.id(new_at)),
-                    |diff| match kept_at {
-                        Some(old_at) => {
-                            diff.change_map(old.item(old_at), new.item(new_at), Entries::AllButId);
-                        }
-                        None => diff.write_map(new.item(new_at), Entries::AllButId),
-                    },
-                );
+                let same = next_same(old, new, (old_run, new_run), &mut old_runs_of_pieces);
+                diff.change_items(old.items(old_run..same.0), new.items(new_run..same.1));
+                (old_run, new_run) = same;
             }
         });
+    }
+
+    /// Items of one index and id are the same item; all are in the order of their indices.
+    fn change_items<'b>(
+        &mut self,
+        old: impl Iterator<Item = (&'b Item, &'b [u8])>,
+        new: impl Iterator<Item = (&'a Item, &'a [u8])>,
+    ) {
+        let mut old = old.peekable();
+        for (new, bytes) in new {
+            while let Some((gone, bytes)) = old.next_if(|(old, _)| old.index < new.index) {
+                self.below(|path| path.item(&gone.index, gone.id(bytes)), Self::clear);
+            }
+            let kept = old.next_if(|(old, _)| old.index == new.index);
+            let is_kept = kept.is_some_and(|(old, old_bytes)| old.id(old_bytes) == new.id(bytes));
+            match kept {
+                // Most items of a piece did not change: they cost a comparison, and no key.
+                Some((old, _)) if Arc::ptr_eq(&old.map, &new.map) && is_kept => {}
+                Some((old, old_bytes)) if is_kept => self.below(
+                    |path| path.item(&new.index, new.id(bytes)),
+                    |diff| {
+                        let (old, new) = (old.view(old_bytes), new.view(bytes));
+                        diff.change_map(old, new, Entries::AllButId);
+                    },
+                ),
+                kept => {
+                    if let Some((gone, bytes)) = kept {
+                        self.below(|path| path.item(&gone.index, gone.id(bytes)), Self::clear);
+                    }
+                    self.below(
+                        |path| path.item(&new.index, new.id(bytes)),
+                        |diff| diff.write_map(new.view(bytes), Entries::AllButId),
+                    );
+                }
+            }
+        }
+        for (gone, bytes) in old {
+            self.below(|path| path.item(&gone.index, gone.id(bytes)), Self::clear);
+        }
     }
 
     /// Writes the value at the path, where nothing is.
@@ -203,10 +232,10 @@ impl<'a> Diff<'a> {
     fn write_list(&mut self, new: ListView<'a>) {
         self.at_tag(keys::LIST, |diff| {
             diff.set(Value::Owned(vec![MARKER_FORMAT]));
-            for at in 0..new.len() {
+            for (item, bytes) in new.items(0..new.runs().len()) {
                 diff.below(
-                    |path| path.item(new.index(at), new.id(at)),
-                    |diff| diff.write_map(new.item(at), Entries::AllButId),
+                    |path| path.item(&item.index, item.id(bytes)),
+                    |diff| diff.write_map(item.view(bytes), Entries::AllButId),
                 );
             }
         });
@@ -255,6 +284,37 @@ impl<'a> Diff<'a> {
         result
     }
 }
+
+/// The next runs of one piece in both lists, from these on, or the ends of both.
+fn next_same<'b>(
+    old: ListView<'b>,
+    new: ListView<'_>,
+    (old_run, new_run): (usize, usize),
+    old_runs_of_pieces: &mut Option<HashMap<*const Piece, usize>>,
+) -> (usize, usize) {
+    let ends = (old.runs().len(), new.runs().len());
+    // Most often it is near.
+    let near = |end: usize, run: usize| run..end.min(run + RUNS_LOOKED_AT);
+    for new_run in near(ends.1, new_run) {
+        let is_same =
+            |old_run: &usize| Arc::ptr_eq(&old.runs()[*old_run].piece, &new.runs()[new_run].piece);
+        if let Some(old_run) = near(ends.0, old_run).find(is_same) {
+            return (old_run, new_run);
+        }
+    }
+    let runs = old_runs_of_pieces.get_or_insert_with(|| {
+        let pieces = old.runs().iter().map(|run| Arc::as_ptr(&run.piece));
+        pieces.zip(0..).collect()
+    });
+    let same = |new_run: usize| {
+        let piece = Arc::as_ptr(&new.runs()[new_run].piece);
+        Some((runs.get(&piece).copied()?, new_run))
+    };
+    (new_run..ends.1).find_map(same).unwrap_or(ends)
+}
+
+/// The next piece that two lists share is looked for so far ahead before there is a table of all.
+const RUNS_LOOKED_AT: usize = 4;
 
 /// Which entries of a map are stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

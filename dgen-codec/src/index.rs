@@ -12,7 +12,12 @@
 //! Ours bounds the whole part to ten digits (letters `Q` to `Z` and `a` to `j`): enough for
 //! 8·10¹⁷ appends, and it lets every computation be plain integer arithmetic.
 
-use std::{fmt, iter::FusedIterator};
+use std::{
+    cmp::Ordering,
+    fmt,
+    hash::{Hash, Hasher},
+    iter::FusedIterator,
+};
 
 use crate::error::IndexError;
 
@@ -56,7 +61,7 @@ const WHOLE_MAX: i64 = wholes_within(WHOLE_DIGITS_MAX) - 1;
 /// );
 /// # Ok::<(), dgen_codec::IndexError>(())
 /// ```
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone)]
 pub struct FracIndex {
     whole: i64,
     /// Values below 62, the last not 0: so equal places have equal fractions.
@@ -217,6 +222,40 @@ impl FracIndex {
             whole,
             fraction: Box::default(),
         }
+    }
+}
+
+/// By the place. Most indices have no fraction, and comparing two empty slices by a call costs more than all
+/// the rest.
+impl Ord for FracIndex {
+    fn cmp(&self, other: &Self) -> Ordering {
+        let wholes = self.whole.cmp(&other.whole);
+        wholes.then_with(|| match (&*self.fraction, &*other.fraction) {
+            ([], []) => Ordering::Equal,
+            ([], _) => Ordering::Less,
+            (_, []) => Ordering::Greater,
+            (one, other) => one.cmp(other),
+        })
+    }
+}
+
+impl PartialOrd for FracIndex {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for FracIndex {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other).is_eq()
+    }
+}
+
+impl Eq for FracIndex {}
+
+impl Hash for FracIndex {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        (self.whole, &self.fraction).hash(state);
     }
 }
 

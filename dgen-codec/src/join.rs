@@ -9,7 +9,7 @@ use crate::{
     keys::{self, Id, Part, TAG_SIZE_BYTES},
     msgpack,
     split::DEPTH_MAX,
-    tree::{Entry, ID, Item, List, Map, Shape, Span},
+    tree::{Entry, ID, Item, List, Map, Runs, Shape, Span},
 };
 
 /// A key below the state's prefix, and its value.
@@ -185,9 +185,9 @@ impl<'a> Join<'a> {
             return Err(self.damaged(Damage::EmptyList));
         }
         self.end_container(begin, items.len())?;
-        Ok(List {
-            items: items.into_boxed_slice(),
-        })
+        let mut runs = Runs::default();
+        runs.push_items(&self.bytes[begin..], items);
+        Ok(runs.into_list())
     }
 
     /// The marker at the next row, whose tag is at `at`: the prefix that entries or items share,

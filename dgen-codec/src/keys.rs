@@ -9,7 +9,10 @@
 //! Tags are byte strings of one letter. Names of the user's are strings, and so are ids that are
 //! strings: an id of bytes is another one than the string of the same bytes.
 
-use std::borrow::Cow;
+use std::{
+    borrow::Cow,
+    hash::{DefaultHasher, Hash, Hasher},
+};
 
 use dgen_backend::tuple::TuplePack;
 
@@ -39,6 +42,14 @@ const ESCAPED: u8 = 0xff;
 pub(crate) enum Id<'a> {
     Str(&'a str),
     Bin(&'a [u8]),
+}
+
+impl Id<'_> {
+    pub(crate) fn hash(self) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        Hash::hash(&self, &mut hasher);
+        hasher.finish()
+    }
 }
 
 /// A key under construction: elements are pushed on the way down and popped on the way up.

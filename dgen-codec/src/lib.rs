@@ -44,6 +44,12 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
+//! # Large lists
+//! The keys that a change writes are those that differ, however large the state is. But to find them, a state is
+//! encoded and compared: all of it, as serde knows no other way. A [`List`] in the place of a `Vec` keeps
+//! with its items what they were encoded to, so that the work is that of the change too. It is stored as the
+//! `Vec` would be.
+//!
 //! # What a type must bear
 //! What is read equals what was written for every type that comes back from named MessagePack with
 //! its maps in another order. That leaves out little:
@@ -65,19 +71,24 @@
 mod canonical;
 mod chunks;
 mod diff;
+mod encoding;
 mod error;
 mod index;
 mod interleave;
 mod join;
 mod keys;
+mod list;
 mod merge;
 mod msgpack;
 mod order;
+mod outline;
+mod parts;
 mod plain;
 mod spacing;
 mod split;
 mod state;
 mod stored;
+mod stretches;
 mod text;
 mod tree;
 
@@ -88,6 +99,7 @@ pub use crate::{
     chunks::{clear_chunks, first_chunk_key, read_chunks, write_chunks},
     error::{Damage, IndexError, LoadError, MergeError, MergeInput, StoreError},
     index::{FracIndex, Indices},
+    list::{List, ListIter},
     merge::merge,
     plain::{NESTING_MAX, PlainError, from_plain, to_plain},
     state::{Loaded, Version, Written, clear, load, store, version, version_key},

@@ -107,7 +107,7 @@ pub fn merge<T: Serialize + DeserializeOwned>(
 /// The plain part of [`merge`].
 fn merge_plain(base: &[u8], mine: &[u8], theirs: &[u8]) -> Result<Vec<u8>, MergeError> {
     let shape = |bytes, input| {
-        split::split(bytes, None).map_err(|msgpack::Malformed| MergeError::WrongLength { input })
+        split::split_plain(bytes).map_err(|msgpack::Malformed| MergeError::WrongLength { input })
     };
     let base_shape = shape(base, MergeInput::Base)?;
     let mine_shape = shape(mine, MergeInput::Mine)?;
@@ -117,9 +117,7 @@ fn merge_plain(base: &[u8], mine: &[u8], theirs: &[u8]) -> Result<Vec<u8>, Merge
         mine: view(mine, &mine_shape),
         theirs: view(theirs, &theirs_shape),
     };
-    let empty = List {
-        items: Box::default(),
-    };
+    let empty = List::empty();
     let merge = Merge { empty: &empty };
     let mut merged = Vec::with_capacity(mine.len().max(theirs.len()));
     merge.write(merge.value(whole), &mut merged);

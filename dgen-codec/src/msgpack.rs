@@ -88,9 +88,20 @@ pub(crate) fn size_bytes(bytes: &[u8]) -> Result<usize, Malformed> {
 
 /// Where the values end that begin at `at`, no more than 2³³ of them; or where the one begins that
 /// can't be read.
-pub(crate) fn skip(bytes: &[u8], mut at: usize, mut values_left: u64) -> Result<usize, usize> {
+pub(crate) fn skip(bytes: &[u8], at: usize, values_left: u64) -> Result<usize, usize> {
+    let head = |at: usize| head(bytes.get(at..).ok_or(Malformed)?);
+    skip_by(head, bytes.len(), at, values_left)
+}
+
+/// The same, where `head` gives the head of the value at a place.
+pub(crate) fn skip_by(
+    mut head: impl FnMut(usize) -> Result<Head, Malformed>,
+    size_bytes: usize,
+    mut at: usize,
+    mut values_left: u64,
+) -> Result<usize, usize> {
     while values_left > 0 {
-        let head = head(bytes.get(at..).ok_or(at)?).map_err(|_| at)?;
+        let head = head(at).map_err(|_| at)?;
         let (values, payload_size_bytes) = match head.kind {
             Kind::Map(count) => (2 * u64::from(count), 0),
             Kind::Array(count) => (u64::from(count), 0),
@@ -103,7 +114,7 @@ pub(crate) fn skip(bytes: &[u8], mut at: usize, mut values_left: u64) -> Result<
         at = at
             .checked_add(head.size_bytes)
             .and_then(|end| end.checked_add(payload_size_bytes))
-            .filter(|end| *end <= bytes.len())
+            .filter(|end| *end <= size_bytes)
             .ok_or(at)?;
     }
     Ok(at)

@@ -7,7 +7,10 @@ use std::error::Error as StdError;
 
 use serde::{Serialize, de::DeserializeOwned};
 
-use crate::msgpack::{self, Kind, Malformed};
+use crate::{
+    msgpack::{self, Kind, Malformed},
+    outline,
+};
 
 /// How deep values are nested at most: 128 maps and arrays inside one another.
 pub const NESTING_MAX: usize = 128;
@@ -49,23 +52,58 @@ pub(crate) fn check_nesting(bytes: &[u8]) -> Result<(), PlainError> {
     if bytes.len() <= NESTING_MAX {
         return Ok(());
     }
-    match is_too_deep(bytes) {
-        Ok(true) => Err(PlainError::TooDeep),
-        Ok(false) | Err(Malformed) => Ok(()),
+    check_nesting_of(bytes, |_| None)
+}
+
+/// The same for an outline, given how deep the list of a number is nested.
+pub(crate) fn check_nesting_of(
+    bytes: &[u8],
+    of_list: impl Fn(u64) -> Option<usize>,
+) -> Result<(), PlainError> {
+    match nesting(bytes, 1, of_list) {
+        Ok((levels, _)) if levels > NESTING_MAX => Err(PlainError::TooDeep),
+        Ok(_) | Err(Malformed) => Ok(()),
     }
 }
 
-fn is_too_deep(bytes: &[u8]) -> Result<bool, Malformed> {
+/// How deep the first so many values of an outline are nested, and where they end. Goes no further than
+/// to what is nested too deep.
+pub(crate) fn nesting(
+    bytes: &[u8],
+    values: u64,
+    of_list: impl Fn(u64) -> Option<usize>,
+) -> Result<(usize, usize), Malformed> {
     let mut at = 0;
+    let mut levels_max = 0;
     // How many values are left in each container that is open.
-    let mut open = vec![1_u64];
+    let mut open = vec![values];
     while let Some(left) = open.last_mut() {
         if *left == 0 {
             open.pop();
             continue;
         }
         *left -= 1;
-        let head = msgpack::head(bytes.get(at..).ok_or(Malformed)?)?;
+        // Most values are of one of these kinds, which say in one byte how long they are.
+        match *bytes.get(at).ok_or(Malformed)? {
+            0x00..=0x7f | 0xc0 | 0xc2 | 0xc3 | 0xe0..=0xff => {
+                at += 1;
+                continue;
+            }
+            fix_str @ 0xa0..=0xbf => {
+                at += 1 + usize::from(fix_str & 0x1f);
+                continue;
+            }
+            _ => {}
+        }
+        let rest = &bytes[at..];
+        let mut levels = open.len() - 1;
+        let head = match outline::mark(rest) {
+            None => msgpack::head(rest)?,
+            Some(number) => {
+                levels += of_list(number).ok_or(Malformed)?;
+                outline::head(rest)?
+            }
+        };
         at += head.size_bytes;
         let payload_size_bytes = match head.kind {
             Kind::Map(count) => {
@@ -79,13 +117,14 @@ fn is_too_deep(bytes: &[u8]) -> Result<bool, Malformed> {
             Kind::Str(count) | Kind::Bin(count) => count.into(),
             Kind::Scalar(count) => count,
         };
-        if open.len() > NESTING_MAX + 1 {
-            return Ok(true);
+        levels_max = levels_max.max(levels).max(open.len() - 1);
+        if levels_max > NESTING_MAX {
+            break;
         }
         let payload_size_bytes = usize::try_from(payload_size_bytes).map_err(|_| Malformed)?;
         at = at.checked_add(payload_size_bytes).ok_or(Malformed)?;
     }
-    Ok(false)
+    Ok((levels_max, at))
 }
 
 #[cfg(test)]

@@ -38,6 +38,19 @@ pub(crate) fn fill(slots: &mut [Option<FracIndex>]) -> usize {
     re_spaced
 }
 
+/// The same, unless neighbours must make room: then it stops. Returns whether it did all.
+pub(crate) fn fill_gaps(slots: &mut [Option<FracIndex>]) -> bool {
+    let mut next = 0;
+    while let Some(distance) = slots[next..].iter().position(Option::is_none) {
+        let gap = Window::around_gap(slots, next + distance);
+        next = gap.end;
+        if !gap.fill(slots, INDEX_SIZE_MAX_BYTES) {
+            return false;
+        }
+    }
+    true
+}
+
 /// Slots that get new indices: `begin` to `end`, with an index or the list's end on either side.
 #[derive(Debug, Clone, Copy)]
 struct Window {

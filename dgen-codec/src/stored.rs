@@ -1,15 +1,17 @@
 //! A state as it is stored: what a later write compares with.
 
-use std::{error::Error as StdError, fmt, sync::Arc};
+use std::{error::Error as StdError, fmt};
 
+use bytes::Bytes;
 use serde::{Serialize, de::DeserializeOwned};
 use serde_path_to_error::Segment;
 
 use crate::{
     diff::{self, Write},
+    encoding::{self, Encoded},
     join::{self, DamagedAt, Row},
     keys,
-    plain::{PlainError, check_nesting, to_plain},
+    plain::{PlainError, check_nesting, check_nesting_of},
     split,
     tree::{ListView, MapView, Shape, View},
 };
@@ -20,9 +22,14 @@ use crate::{
 /// Cloning it is cheap. It holds the state's MessagePack, so it is about as large as the state.
 #[derive(Clone)]
 pub struct Stored {
-    bytes: Arc<[u8]>,
+    /// The state's MessagePack, but for the lists that have bytes of their own.
+    outline: Bytes,
     shape: Shape,
+    size_bytes: usize,
 }
+
+/// An outline of so many bytes is copied where else there would be room left behind it.
+const SMALL_BYTES: usize = 4_096;
 
 /// Why a value has no MessagePack that could be stored.
 #[derive(Debug)]
@@ -44,23 +51,31 @@ impl Stored {
         value: &T,
         old: Option<&Self>,
     ) -> Result<Self, EncodeError> {
-        let bytes = to_plain(value).map_err(EncodeError::Plain)?;
-        Self::from_bytes(bytes, old)
-    }
-
-    fn from_bytes(bytes: Vec<u8>, old: Option<&Self>) -> Result<Self, EncodeError> {
-        let shape =
-            split::split(&bytes, old.map(Self::view)).map_err(|_| EncodeError::WrongLength)?;
+        // As long as the last one, most often.
+        let capacity = old.map_or(0, |old| old.outline.len() + old.outline.len() / 64);
+        let encoded = encoding::encode(value, capacity)
+            .map_err(|error| EncodeError::Plain(PlainError::Serde(error.into())))?;
+        let Encoded {
+            bytes: mut outline,
+            lists,
+            size_bytes,
+        } = encoded;
+        let nesting = |number| Some(lists.get(&number)?.nesting());
+        check_nesting_of(&outline, nesting).map_err(EncodeError::Plain)?;
+        let shape = split::split(&mut outline, &lists, old.map(Self::view))
+            .map_err(|_| EncodeError::WrongLength)?;
         Ok(Self {
-            bytes: bytes.into(),
+            outline: fitted(outline),
             shape,
+            size_bytes,
         })
     }
 
     pub(crate) fn from_rows(rows: &[Row<'_>]) -> Result<Self, DamagedAt> {
         let (bytes, shape) = join::join(rows)?;
         Ok(Self {
-            bytes: bytes.into(),
+            size_bytes: bytes.len(),
+            outline: fitted(bytes),
             shape,
         })
     }
@@ -70,14 +85,14 @@ impl Stored {
         diff::diff(old.map(Self::view), self.view())
     }
 
-    /// The value. A failure is looked for a second time, to say where it is.
+    /// The value, of a tree [from rows](Self::from_rows), which leaves nothing out. A failure is looked for a second time, to say where it is.
     pub(crate) fn decode<T: DeserializeOwned>(&self) -> Result<T, DecodeError> {
-        check_nesting(&self.bytes).map_err(|error| DecodeError {
+        check_nesting(&self.outline).map_err(|error| DecodeError {
             path: keys::describe(&[]),
             source: error.into(),
         })?;
-        rmp_serde::from_slice(&self.bytes).or_else(|error| {
-            let mut deserializer = rmp_serde::Deserializer::from_read_ref(&*self.bytes);
+        rmp_serde::from_slice(&self.outline).or_else(|error| {
+            let mut deserializer = rmp_serde::Deserializer::from_read_ref(&*self.outline);
             match serde_path_to_error::deserialize(&mut deserializer) {
                 Ok(value) => Ok(value),
                 Err(located) => Err(DecodeError {
@@ -91,12 +106,12 @@ impl Stored {
     /// How many bytes of MessagePack the state is.
     #[must_use]
     pub fn size_bytes(&self) -> usize {
-        self.bytes.len()
+        self.size_bytes
     }
 
-    fn view(&self) -> View<'_> {
+    pub(crate) fn view(&self) -> View<'_> {
         View {
-            bytes: &self.bytes,
+            bytes: &self.outline,
             shape: &self.shape,
         }
     }
@@ -129,6 +144,14 @@ impl Stored {
         }
         text
     }
+}
+
+fn fitted(mut bytes: Vec<u8>) -> Bytes {
+    // Small ones are many, and large ones cost a copy.
+    if bytes.len() <= SMALL_BYTES || bytes.capacity() / 2 > bytes.len() {
+        bytes.shrink_to_fit();
+    }
+    bytes.into()
 }
 
 /// Where a path has come to.

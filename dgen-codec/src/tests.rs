@@ -1,6 +1,7 @@
 //! Trees against a plain in-memory model of keys.
 
 mod edits;
+mod large_lists;
 mod merging;
 mod model;
 mod shapes;

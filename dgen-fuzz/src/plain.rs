@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, fmt::Debug};
 
+use dgen_codec::List;
 use serde::{Serialize, de::DeserializeOwned};
 use serde_bytes::ByteBuf;
 
@@ -11,6 +12,7 @@ pub(crate) fn run(data: &[u8]) {
     let _text = dgen_codec::to_text(data);
     read::<Everything>(data);
     read::<Vec<Item>>(data);
+    read::<List<Item>>(data);
     read::<Shape>(data);
     read::<Wrapped>(data);
     read::<BTreeMap<String, Vec<u64>>>(data);

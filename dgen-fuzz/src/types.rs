@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use dgen_codec::List;
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 
@@ -11,6 +12,7 @@ use serde_bytes::ByteBuf;
 pub(crate) struct Everything {
     pub(crate) name: String,
     pub(crate) items: Vec<Item>,
+    pub(crate) large: List<Item>,
     pub(crate) by_name: BTreeMap<String, Everything>,
     pub(crate) bytes: ByteBuf,
     pub(crate) shape: Shape,
@@ -66,6 +68,7 @@ impl Everything {
                     ..item("b")
                 },
             ],
+            large: ["d", "e"].map(item).into_iter().collect(),
             by_name: BTreeMap::from([("key".to_owned(), Self::default())]),
             bytes: ByteBuf::from(*b"bytes"),
             shape: Shape::Struct {

@@ -184,7 +184,7 @@ impl<S: Server> Attempt<'_, S> {
             hold: mark,
             now_millis,
         };
-        let mut trial = Trial::new(address, cached.state.clone());
+        let mut trial = Trial::new(address, &cached);
         let begun = env.now();
         let mut decision = work.decide(&mut trial);
         self.progress.decided(&decision, env.now() - begun);

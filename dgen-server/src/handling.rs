@@ -17,6 +17,7 @@ use crate::{
     mailbox::Refused,
     message::{From, Message},
     reply::{Answer, Given, Reply},
+    state::Cached,
 };
 
 /// No timer's key and no message's id is longer.
@@ -25,7 +26,11 @@ pub(crate) const KEY_SIZE_MAX_BYTES: usize = 1_000;
 /// A state that messages are tried on.
 pub(crate) struct Trial<S: Server> {
     pub(crate) state: S,
-    /// The state before the last message.
+    /// The state before the first message.
+    cached: Arc<Cached<S>>,
+    /// Whether no message has changed it so far: a copy of what is cached anyway is not made.
+    is_as_cached: bool,
+    /// The state before the last message, unless that is the cached one.
     before: Option<S>,
     cx: Context<S>,
 }
@@ -59,9 +64,11 @@ impl<S> Handled<S> {
 }
 
 impl<S: Server> Trial<S> {
-    pub(crate) fn new(address: &Arc<Address>, state: S) -> Self {
+    pub(crate) fn new(address: &Arc<Address>, cached: &Arc<Cached<S>>) -> Self {
         Self {
-            state,
+            state: cached.state.clone(),
+            cached: Arc::clone(cached),
+            is_as_cached: true,
             before: None,
             cx: Context::new(Arc::clone(address)),
         }
@@ -75,7 +82,11 @@ impl<S: Server> Trial<S> {
         context: MessageContext,
         answer_size_max_bytes: usize,
     ) -> Result<Handled<S>, Failure> {
-        self.before = Some(shield(|| self.state.clone())?);
+        self.before = match self.is_as_cached {
+            true => None,
+            false => Some(shield(|| self.state.clone())?),
+        };
+        self.is_as_cached = false;
         self.cx.begin(context);
         let handled = self.run(message).and_then(|reply| {
             let effects = self.cx.take_effects();
@@ -94,9 +105,11 @@ impl<S: Server> Trial<S> {
 
     /// Puts the state back to what it was before the last message.
     fn undo(&mut self) {
-        if let Some(before) = self.before.take() {
-            self.state = before;
-        }
+        self.is_as_cached = self.before.is_none();
+        self.state = match self.before.take() {
+            Some(before) => before,
+            None => self.cached.state.clone(),
+        };
     }
 
     /// The last message can't go on after all.

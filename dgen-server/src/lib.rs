@@ -221,6 +221,7 @@ pub use crate::{
     tuid::Tuid,
 };
 pub use dgen_backend::{Error, Tenant, Transaction};
+pub use dgen_codec::List;
 
 /// What generated code names. Not for users.
 #[doc(hidden)]

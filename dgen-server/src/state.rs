@@ -1,6 +1,10 @@
 //! A server's state, in the store and in memory.
 
-use std::{future::Future, pin::Pin, sync::Arc};
+use std::{
+    future::Future,
+    pin::Pin,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
 
 use dgen_backend::{
     CommitVersionstamp, Read, Transaction,
@@ -13,7 +17,9 @@ use crate::{Server, address::Address, changes, remedy::AttemptError};
 /// A state as it was read or committed.
 pub(crate) struct Cached<S> {
     pub(crate) state: S,
-    pub(crate) stored: Stored,
+    /// What the state is compared with: the keys of this version, as they were read, or as they were
+    /// encoded last, which a `List` knows again.
+    stored: Mutex<Stored>,
     /// Not known if the answer to the commit that wrote it was lost.
     pub(crate) version: Option<Version>,
 }
@@ -46,7 +52,7 @@ impl<S> NewState<S> {
                 versionstamp,
             } => Arc::new(Cached {
                 state,
-                stored,
+                stored: Mutex::new(stored),
                 version: versionstamp.await.ok().map(Version::new),
             }),
         }
@@ -115,10 +121,14 @@ pub(crate) async fn load<S: Server>(
 }
 
 impl<S> Cached<S> {
+    fn stored(&self) -> MutexGuard<'_, Stored> {
+        self.stored.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn new(loaded: Loaded<S>) -> Arc<Self> {
         Arc::new(Self {
             state: loaded.value,
-            stored: loaded.stored,
+            stored: Mutex::new(loaded.stored),
             version: Some(loaded.version),
         })
     }
@@ -131,10 +141,14 @@ pub(crate) fn write<S: Server>(
     cached: Arc<Cached<S>>,
     state: S,
 ) -> Result<NewState<S>, AttemptError> {
-    let written = dgen_codec::store(tx, address.keys.state(), Some(&cached.stored), &state)?;
+    let mut stored = cached.stored();
+    let written = dgen_codec::store(tx, address.keys.state(), Some(&stored), &state)?;
     if !written.is_changed {
+        *stored = written.stored;
+        drop(stored);
         return Ok(NewState::Unchanged(cached));
     }
+    drop(stored);
     changes::count(tx, &address.keys)?;
     Ok(NewState::Changed {
         state,

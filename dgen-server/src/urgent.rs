@@ -163,7 +163,7 @@ async fn attempt<S: Server>(
         hold: None,
         now_millis,
     };
-    let mut trial = Trial::new(address, cached.state.clone());
+    let mut trial = Trial::new(address, &cached);
     let mut decision = work.decide(&mut trial);
     if decision.lock.is_some()
         && let Some(hold) = tx.get(&keys.hold()).await?

@@ -9,7 +9,7 @@ use super::{
     model::Model,
     value::{Value, any_value},
 };
-use crate::keys;
+use crate::{List, keys};
 
 /// Writes and reads, from nothing and over something else.
 fn check<T: Serialize + DeserializeOwned + PartialEq + std::fmt::Debug>(value: &T) {
@@ -224,29 +224,22 @@ fn long_names_stay_in_the_parents_value() {
 /// SPEC C1: each entry and each item has its own key; anything else is a value.
 #[test]
 fn keys_are_as_documented() {
-    #[derive(Serialize)]
+    #[derive(Clone, Serialize)]
     struct Order {
         id: &'static str,
         total: u8,
     }
     #[derive(Serialize)]
-    struct Shop {
+    struct Shop<L> {
         name: &'static str,
-        orders: Vec<Order>,
+        orders: L,
         tags: [u8; 2],
     }
+    let order = |id, total| Order { id, total };
+    let orders = vec![order("o-1", 1), order("o-2", 2)];
     let shop = Shop {
         name: "x",
-        orders: vec![
-            Order {
-                id: "o-1",
-                total: 1,
-            },
-            Order {
-                id: "o-2",
-                total: 2,
-            },
-        ],
+        orders: orders.clone(),
         tags: [8, 9],
     };
     let keys = Model::with(&shop).keys;
@@ -274,4 +267,10 @@ fn keys_are_as_documented() {
             r#".tags \x01m\x00\x02tags\x00\x01t\x00\x14 = \x92\x08\t"#,
         ]
     );
+    let with_list = Shop {
+        name: "x",
+        orders: List::from(orders),
+        tags: [8, 9],
+    };
+    assert_eq!(Model::with(&with_list).keys, keys);
 }
