@@ -412,7 +412,9 @@ impl<S: Server> Process<S> {
         self.next_due_millis = batch.agenda.next_millis;
         let (cached, done, lock, stop) = batch.done.committed(&address).await;
         let acquired = lock.and_then(|lock| urgent::acquired(lock, &cached));
-        self.cached = Some(cached).filter(|_| address.options.cache);
+        let cached = Some(cached).filter(|_| address.options.cache);
+        // Dropped behind the answers: it may be large.
+        let _old = std::mem::replace(&mut self.cached, cached);
         self.crowd = match done.len() {
             0 | 1 => 0,
             _ => (self.units.len() + self.inbox.len()).min(BATCH_MAX),
