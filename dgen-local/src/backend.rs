@@ -14,7 +14,7 @@ use dgen_backend::{
 
 use crate::{
     OpenError,
-    commit::Committer,
+    commit::{Committer, fail},
     published::{Current, Published},
     shared::{CommitPath, Shared},
     store::{Base as _, RedbStore},
@@ -26,12 +26,12 @@ use crate::{
 /// [`Database`](dgen_backend::Database) over it closes the store, and waits until that is done.
 pub struct LocalBackend {
     shared: Arc<Shared>,
-    /// Ends when the committer's thread has closed the store.
+    /// Ends when both threads have ended, and the store is closed.
     closed: Mutex<Option<mpsc::Receiver<()>>>,
 }
 
 impl LocalBackend {
-    /// A backend over an open store, whose commits are made on a thread of their own.
+    /// A backend over an open store, whose commits and checkpoints are made on two threads.
     pub(crate) fn with_thread(
         store: RedbStore,
         env: Env,
@@ -40,19 +40,34 @@ impl LocalBackend {
     ) -> Result<Self, OpenError> {
         let current = current(&store, path)?;
         let watches = Arc::new(Watches::new(watches_max));
+        let store = Arc::new(store);
         let committer = Committer::new(
-            store,
+            Arc::clone(&store),
             Arc::clone(&current),
             Arc::clone(&watches),
             env.clone(),
         );
         let (sender, requests) = mpsc::channel();
         let (is_closed, closed) = mpsc::channel();
+        store.use_checkpoint_thread();
+        let checkpointer = Checkpointer {
+            store: Arc::clone(&store),
+            current: Arc::clone(&current),
+            watches: Arc::clone(&watches),
+            is_closed: is_closed.clone(),
+        };
+        let io_error = |error: io::Error| OpenError::from_io(path, error);
+        env.spawn_thread("dgen-checkpoint", move || checkpointer.run())
+            .map_err(io_error)?;
         env.spawn_thread("dgen-commit", move || {
             committer.run(&requests);
             drop(is_closed);
         })
-        .map_err(|error: io::Error| OpenError::from_io(path, error))?;
+        .map_err(|error| {
+            // The other thread ends with the store.
+            let _ = store.close();
+            io_error(error)
+        })?;
         let path = CommitPath::Thread(Mutex::new(Some(sender)));
         Ok(Self {
             shared: Arc::new(Shared::new(current, watches, env, path)),
@@ -70,7 +85,7 @@ impl LocalBackend {
         let current = current(&store, path)?;
         let watches = Arc::new(Watches::new(watches_max));
         let committer = Committer::new(
-            store,
+            Arc::new(store),
             Arc::clone(&current),
             Arc::clone(&watches),
             env.clone(),
@@ -80,6 +95,35 @@ impl LocalBackend {
             shared: Arc::new(Shared::new(current, watches, env, path)),
             closed: Mutex::new(None),
         })
+    }
+}
+
+/// What the thread needs that writes checkpoints.
+struct Checkpointer {
+    store: Arc<RedbStore>,
+    current: Arc<Current>,
+    watches: Arc<Watches>,
+    is_closed: mpsc::Sender<()>,
+}
+
+impl Checkpointer {
+    fn run(self) {
+        let Self {
+            store,
+            current,
+            watches,
+            is_closed,
+        } = self;
+        store.write_checkpoints(|written| match written {
+            Ok(snapshot) => current.refresh(Published { snapshot }),
+            Err(error) => {
+                let what = "a checkpoint could not be written";
+                fail(&current, &watches, what, &error.into());
+            }
+        });
+        drop((store, current));
+        // The last, so that whoever waits for it finds the store closed.
+        drop(is_closed);
     }
 }
 

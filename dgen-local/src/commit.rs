@@ -66,7 +66,7 @@ pub(crate) struct Waiting {
 
 /// Commits groups, one at a time.
 pub(crate) struct Committer {
-    store: RedbStore,
+    store: Arc<RedbStore>,
     conflicts: Conflicts,
     current: Arc<Current>,
     watches: Arc<Watches>,
@@ -75,7 +75,7 @@ pub(crate) struct Committer {
 
 impl Committer {
     pub(crate) fn new(
-        store: RedbStore,
+        store: Arc<RedbStore>,
         current: Arc<Current>,
         watches: Arc<Watches>,
         env: Env,
@@ -212,12 +212,12 @@ impl Committer {
     /// A flush that failed may or may not have reached the disk, and must not be tried again: the
     /// store closes, and says so to everybody.
     fn fail(&mut self, cause: &Error) {
-        tracing::error!(error = %cause, "the store closes");
-        self.current.close(&Error::Closed {
-            reason: format!("a commit could not be made durable: {cause}").into(),
-            cause: Some(Arc::new(cause.clone())),
-        });
-        self.watches.close();
+        fail(
+            &self.current,
+            &self.watches,
+            "a commit could not be made durable",
+            cause,
+        );
     }
 
     fn check(&self, request: &Request, group: &GroupWrites, now: Instant) -> Result<(), Error> {
@@ -243,6 +243,16 @@ impl Waiting {
         // Whoever asked may be gone; the commit stands.
         let _ = self.done.send(outcome);
     }
+}
+
+/// Tells everybody that the store closes, because of `what`.
+pub(crate) fn fail(current: &Current, watches: &Watches, what: &str, cause: &Error) {
+    tracing::error!(error = %cause, what, "the store closes");
+    current.close(&Error::Closed {
+        reason: format!("{what}: {cause}").into(),
+        cause: Some(Arc::new(cause.clone())),
+    });
+    watches.close();
 }
 
 /// Arms watches, comparing with the newest state.

@@ -8,7 +8,10 @@
 //! has already placed, which halves the price of a flush, and a sector that never reached the
 //! disk is recognised.
 //!
-//! Leaves out: when to checkpoint and which segment counts. The store decides both.
+//! While a checkpoint is written, the groups since the one before are in two segments: the older is full, and
+//! the younger follows it.
+//!
+//! Leaves out: when to checkpoint, which segment counts first, and when one is removed. The store decides.
 
 mod layout;
 mod record;
@@ -51,7 +54,8 @@ struct OpenSegment {
 }
 
 impl Log {
-    /// Opens segment `sequence` and hands each group after `checkpoint` to `replay`, oldest first.
+    /// Opens segment `sequence`, and those in use behind it, and hands each group after `checkpoint` to
+    /// `replay`, oldest first.
     ///
     /// A torn tail is blanked, and what was found is flushed, so that it cannot vanish later.
     pub(crate) fn open(
@@ -61,7 +65,15 @@ impl Log {
         checkpoint: u64,
         replay: &mut Replay<'_>,
     ) -> Result<Self, RecoveryError> {
-        let found = recovery::recover(&*disk, store_id, sequence, checkpoint, replay)?;
+        let mut sequence = sequence;
+        let found = loop {
+            let next = recovery::follower(&*disk, store_id, sequence)?;
+            let found = recovery::recover(&*disk, store_id, sequence, checkpoint, next, replay)?;
+            if next.is_none() {
+                break found;
+            }
+            sequence += 1;
+        };
         let log = Self {
             disk,
             store_id,
@@ -137,13 +149,10 @@ impl Log {
         created.map(NextSegment)
     }
 
-    /// Goes on in `next`, after a durable checkpoint names it, and removes the older segment.
+    /// Goes on in `next`. The older segment stays until a durable checkpoint names this one.
     pub(crate) fn switch(&mut self, next: NextSegment) -> io::Result<()> {
-        let old = segment_name(self.segment.sequence);
         self.segment = next.0;
-        self.checkpoint = self.version;
-        self.write_seal()?;
-        self.disk.remove(&old)
+        self.write_seal()
     }
 
     /// Version of the last durable checkpoint.
@@ -183,12 +192,6 @@ impl Log {
 /// A segment that is durable and not yet in use.
 #[derive(Debug)]
 pub(crate) struct NextSegment(OpenSegment);
-
-impl NextSegment {
-    pub(crate) fn sequence(&self) -> u64 {
-        self.0.sequence
-    }
-}
 
 /// Makes the first segment of a store. The file and its name are durable when this returns.
 pub(crate) fn create_first(

@@ -154,10 +154,8 @@ impl Options {
     /// [`OpenError::Io`].
     pub fn in_memory(&self) -> Result<Database, OpenError> {
         let path = Path::new("memory");
-        let store = RedbStore::in_memory(&self.store_options())
-            .map_err(|error| OpenError::from_store(path, error))?;
         Ok(Database::new(LocalBackend::inline(
-            store,
+            RedbStore::in_memory(),
             self.env.clone(),
             self.watches_max,
             path,

@@ -75,6 +75,20 @@ impl Current {
         self.reap(now);
     }
 
+    /// Puts the same state in another form in the place of the newest, unless a newer one came meanwhile.
+    pub(crate) fn refresh(&self, published: Published) {
+        let old = {
+            let mut newest = self.newest.write().unwrap_or_else(PoisonError::into_inner);
+            match &mut *newest {
+                Ok(newest) if newest.version() <= published.version() => {
+                    Some(std::mem::replace(newest, Arc::new(published)))
+                }
+                Ok(_) | Err(_) => None,
+            }
+        };
+        drop(old);
+    }
+
     /// Ends every read with `closed`: the store is closed. The first error stays.
     pub(crate) fn close(&self, closed: &Error) {
         {

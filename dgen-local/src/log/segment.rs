@@ -159,14 +159,23 @@ pub(super) fn read_header(
     Ok(header)
 }
 
-/// Checks that nothing was ever appended to segment `sequence`: what follows its header is what an
-/// interrupted [`create`] can leave.
+/// Checks that nothing was ever appended to segment `sequence`.
 ///
-/// A segment that no checkpoint names is a leftover only if this holds. Otherwise the checkpoint
-/// that names it has been lost.
+/// A segment that no checkpoint names, and that does not follow one that is named, is a leftover only if this
+/// holds. Otherwise the checkpoint that names it has been lost.
 pub(crate) fn check_is_unused(disk: &dyn Disk, sequence: u64) -> Result<(), RecoveryError> {
-    let name = segment_name(sequence);
-    let file = disk.open(&name, false)?;
+    match first_used(disk, sequence)? {
+        None => Ok(()),
+        Some(offset) => {
+            let what = "this log segment holds records, but no checkpoint names it";
+            Err(Damage::new(disk.path(&segment_name(sequence)), offset, what).into())
+        }
+    }
+}
+
+/// The offset of the first byte behind the header that an interrupted [`create`] can't have left.
+pub(super) fn first_used(disk: &dyn Disk, sequence: u64) -> Result<Option<u64>, RecoveryError> {
+    let file = disk.open(&segment_name(sequence), false)?;
     let len = file.len()?;
     let mut offset = HEADER_BYTES as u64;
     let mut chunk = vec![0; CHUNK_BYTES];
@@ -177,11 +186,9 @@ pub(crate) fn check_is_unused(disk: &dyn Disk, sequence: u64) -> Result<(), Reco
             .iter()
             .position(|byte| *byte != FILL && *byte != 0);
         if let Some(position) = used {
-            let what = "this log segment holds records, but no checkpoint names it";
-            let offset = offset + position as u64;
-            return Err(Damage::new(disk.path(&name), offset, what).into());
+            return Ok(Some(offset + position as u64));
         }
         offset += count as u64;
     }
-    Ok(())
+    Ok(None)
 }
