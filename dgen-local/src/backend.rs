@@ -114,13 +114,15 @@ impl Checkpointer {
             watches,
             is_closed,
         } = self;
-        store.write_checkpoints(|written| match written {
-            Ok(snapshot) => current.refresh(Published { snapshot }),
-            Err(error) => {
-                let what = "a checkpoint could not be written";
-                fail(&current, &watches, what, &error.into());
+        while let Some(written) = store.write_next_checkpoint() {
+            match written {
+                Ok(snapshot) => current.refresh(Published { snapshot }),
+                Err(error) => {
+                    let what = "a checkpoint could not be written";
+                    fail(&current, &watches, what, &error.into());
+                }
             }
-        });
+        }
         drop((store, current));
         // The last, so that whoever waits for it finds the store closed.
         drop(is_closed);

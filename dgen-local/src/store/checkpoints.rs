@@ -32,6 +32,9 @@ struct Stage {
     waiting: Option<Checkpoint>,
     is_written: bool,
     is_closed: bool,
+    /// Who wait in [`Checkpoints::until_idle`].
+    #[cfg(test)]
+    waiters: usize,
 }
 
 impl Checkpoints {
@@ -53,7 +56,11 @@ impl Checkpoints {
 
     /// Blocks until no checkpoint waits and none is written.
     pub(super) fn until_idle(&self) {
+        #[cfg(test)]
+        self.count_waiter(1);
         drop(self.wait_while(|stage| stage.waiting.is_some() || stage.is_written));
+        #[cfg(test)]
+        self.count_waiter(-1);
     }
 
     /// Blocks until there is a checkpoint to write; `None` once there will be no more. To be followed by
@@ -81,6 +88,31 @@ impl Checkpoints {
         self.changed.notify_all();
         self.until_idle();
         waiting
+    }
+
+    #[cfg(test)]
+    fn count_waiter(&self, change: isize) {
+        let mut stage = self.lock();
+        stage.waiters = stage.waiters.wrapping_add_signed(change);
+        self.changed.notify_all();
+    }
+
+    /// Blocks until somebody waits for the checkpoint that waits.
+    #[cfg(test)]
+    pub(super) fn until_somebody_waits(&self) {
+        drop(self.wait_while(|stage| stage.waiters == 0 || stage.waiting.is_none()));
+    }
+
+    /// Whether a checkpoint is being written.
+    #[cfg(test)]
+    pub(super) fn is_one_written(&self) -> bool {
+        self.lock().is_written
+    }
+
+    /// Whether there is a checkpoint to be written.
+    #[cfg(test)]
+    pub(super) fn is_one_due(&self) -> bool {
+        self.lock().waiting.is_some()
     }
 
     fn wait_while(&self, condition: impl FnMut(&mut Stage) -> bool) -> MutexGuard<'_, Stage> {

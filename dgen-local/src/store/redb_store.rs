@@ -127,28 +127,32 @@ impl RedbStore {
         }
     }
 
-    /// Says that a thread calls [`write_checkpoints`](Self::write_checkpoints). Without it, whoever appends
-    /// writes them.
+    /// Says that a thread calls [`write_next_checkpoint`](Self::write_next_checkpoint) until it returns `None`.
+    /// Without it, whoever appends writes checkpoints.
     pub(crate) fn use_checkpoint_thread(&self) {
         if let Some(durable) = &self.durable {
             durable.checkpoints.use_thread();
         }
     }
 
-    /// Writes checkpoints until the store is closed, and tells `after` each time that there is one: the newest
-    /// state, which needs less memory, or why the store closes.
-    pub(crate) fn write_checkpoints(&self, mut after: impl FnMut(Result<Layers, StoreError>)) {
-        let Some(durable) = &self.durable else { return };
-        while let Some(checkpoint) = durable.checkpoints.next() {
-            let work = || self.write_checkpoint(durable, checkpoint);
-            let written = catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| {
-                let reason = "a checkpoint panicked".to_owned();
-                Err(StoreError::Closed { reason })
-            });
-            let written = self.poison.latch(written);
-            durable.checkpoints.done();
-            after(written.and_then(|()| self.snapshot()));
-        }
+    /// Waits until a checkpoint is due, writes it, and returns the newest state, which needs less memory for it.
+    /// `None` once the store is closed.
+    ///
+    /// # Errors
+    ///
+    /// Why the store closes.
+    pub(crate) fn write_next_checkpoint(&self) -> Option<Result<Layers, StoreError>> {
+        let durable = self.durable.as_ref()?;
+        let checkpoint = durable.checkpoints.next()?;
+        let work = || self.write_checkpoint(durable, checkpoint);
+        let written = catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| {
+            let reason = "a checkpoint panicked".to_owned();
+            Err(StoreError::Closed { reason })
+        });
+        let written = self.poison.latch(written);
+        // Whoever waits for it finds the store closed if it failed.
+        durable.checkpoints.done();
+        Some(written.and_then(|()| self.snapshot()))
     }
 
     /// Makes the tree durable as of the last group applied, as a full segment does by itself.
@@ -163,6 +167,31 @@ impl RedbStore {
             }
             None => Ok(()),
         }
+    }
+
+    /// Freezes the overlay, as when it is full: for tests that write the checkpoint themselves.
+    #[cfg(test)]
+    pub(super) fn begin_checkpoint(&self) {
+        let durable = self.durable.as_ref().expect("a store on disk");
+        let checkpoint = self.freeze(&durable.log(), None);
+        let back = durable.checkpoints.submit(checkpoint);
+        assert!(back.is_none(), "no thread is said to write checkpoints");
+    }
+
+    #[cfg(test)]
+    pub(super) fn hidden_ranges(&self) -> usize {
+        self.layers().active.hidden().count()
+    }
+
+    #[cfg(test)]
+    pub(super) fn is_on_disk(&self) -> bool {
+        self.durable.is_some()
+    }
+
+    /// Who waits for whom: for tests.
+    #[cfg(test)]
+    pub(super) fn checkpoints(&self) -> &Checkpoints {
+        &self.durable.as_ref().expect("a store on disk").checkpoints
     }
 
     fn layers(&self) -> MutexGuard<'_, Layers> {
