@@ -49,7 +49,7 @@ impl LocalBackend {
         );
         let (sender, requests) = mpsc::channel();
         let (is_closed, closed) = mpsc::channel();
-        store.use_checkpoint_thread();
+        store.use_thread_beside();
         let checkpointer = Checkpointer {
             store: Arc::clone(&store),
             current: Arc::clone(&current),
@@ -114,7 +114,7 @@ impl Checkpointer {
             watches,
             is_closed,
         } = self;
-        while let Some(written) = store.write_next_checkpoint() {
+        while let Some(written) = store.work_beside() {
             match written {
                 Ok(snapshot) => current.refresh(Published { snapshot }),
                 Err(error) => {

@@ -1,11 +1,12 @@
-//! When a checkpoint is written, and by whom: one at a time, by a thread of its own while groups go on to be
-//! committed, or at once by whoever asks.
+//! What is done beside commits, and when: a checkpoint, one at a time, and the next segment of the log. Done by a
+//! thread of its own, or by whoever needs it if there is none.
 //!
 //! Leaves out: what a checkpoint is. The store knows.
 
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 use super::overlay::Overlay;
+use crate::log::NextSegment;
 
 /// Changes that are to be written into the tree.
 pub(super) struct Checkpoint {
@@ -18,7 +19,15 @@ pub(super) struct Checkpoint {
     pub(super) obsolete: Option<u64>,
 }
 
-/// The one checkpoint that waits or is written.
+/// What the thread does next.
+pub(super) enum Task {
+    /// To be followed by [`Checkpoints::done`].
+    Checkpoint(Checkpoint),
+    /// Make this segment of the log. To be followed by [`Checkpoints::segment_is_made`].
+    Segment(u64),
+}
+
+/// The one checkpoint that waits or is written, and the one segment that is made ahead.
 #[derive(Default)]
 pub(super) struct Checkpoints {
     stage: Mutex<Stage>,
@@ -31,10 +40,21 @@ struct Stage {
     has_thread: bool,
     waiting: Option<Checkpoint>,
     is_written: bool,
+    segment: Ahead,
     is_closed: bool,
     /// Who wait in [`Checkpoints::until_idle`].
     #[cfg(test)]
     waiters: usize,
+}
+
+/// The segment that is made ahead.
+#[derive(Default)]
+enum Ahead {
+    #[default]
+    Nothing,
+    Wanted(u64),
+    InWork,
+    Made(NextSegment),
 }
 
 impl Checkpoints {
@@ -63,13 +83,48 @@ impl Checkpoints {
         self.count_waiter(-1);
     }
 
-    /// Blocks until there is a checkpoint to write; `None` once there will be no more. To be followed by
-    /// [`done`](Self::done).
-    pub(super) fn next(&self) -> Option<Checkpoint> {
-        let mut stage = self.wait_while(|stage| stage.waiting.is_none() && !stage.is_closed);
-        let next = stage.waiting.take();
-        stage.is_written = next.is_some();
-        next
+    /// Asks the thread for segment `sequence`, once.
+    pub(super) fn want_segment(&self, sequence: u64) {
+        let mut stage = self.lock();
+        if stage.has_thread && matches!(stage.segment, Ahead::Nothing) {
+            stage.segment = Ahead::Wanted(sequence);
+            self.changed.notify_all();
+        }
+    }
+
+    /// The segment that was made ahead. Blocks while it is being made; `None` if that was not begun.
+    pub(super) fn take_segment(&self) -> Option<NextSegment> {
+        let mut stage = self.wait_while(|stage| matches!(stage.segment, Ahead::InWork));
+        match std::mem::take(&mut stage.segment) {
+            Ahead::Made(segment) => Some(segment),
+            Ahead::Nothing | Ahead::Wanted(_) | Ahead::InWork => None,
+        }
+    }
+
+    /// Blocks until there is something to do; `None` once there will be no more.
+    pub(super) fn next(&self) -> Option<Task> {
+        let mut stage = self.wait_while(|stage| {
+            stage.waiting.is_none()
+                && !matches!(stage.segment, Ahead::Wanted(_))
+                && !stage.is_closed
+        });
+        if stage.is_closed {
+            return None;
+        }
+        if let Some(checkpoint) = stage.waiting.take() {
+            stage.is_written = true;
+            return Some(Task::Checkpoint(checkpoint));
+        }
+        match std::mem::replace(&mut stage.segment, Ahead::InWork) {
+            Ahead::Wanted(sequence) => Some(Task::Segment(sequence)),
+            Ahead::Nothing | Ahead::InWork | Ahead::Made(_) => unreachable!("it was waited for"),
+        }
+    }
+
+    /// The segment is made; `None` if it could not be.
+    pub(super) fn segment_is_made(&self, segment: Option<NextSegment>) {
+        self.lock().segment = segment.map_or(Ahead::Nothing, Ahead::Made);
+        self.changed.notify_all();
     }
 
     /// The last one is written, or never will be.
@@ -78,7 +133,7 @@ impl Checkpoints {
         self.changed.notify_all();
     }
 
-    /// Lets the thread end, when it has written what it has begun. Returns what it had not begun.
+    /// Lets the thread end, when it has done what it has begun. Returns the checkpoint that it had not begun.
     pub(super) fn close(&self) -> Option<Checkpoint> {
         let waiting = {
             let mut stage = self.lock();
@@ -86,7 +141,7 @@ impl Checkpoints {
             stage.waiting.take()
         };
         self.changed.notify_all();
-        self.until_idle();
+        drop(self.wait_while(|stage| stage.is_written || matches!(stage.segment, Ahead::InWork)));
         waiting
     }
 
@@ -107,6 +162,12 @@ impl Checkpoints {
     #[cfg(test)]
     pub(super) fn is_one_written(&self) -> bool {
         self.lock().is_written
+    }
+
+    /// Whether a segment is to be made ahead.
+    #[cfg(test)]
+    pub(super) fn is_segment_wanted(&self) -> bool {
+        matches!(self.lock().segment, Ahead::Wanted(_))
     }
 
     /// Whether there is a checkpoint to be written.

@@ -29,7 +29,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use super::below::Below;
-use super::checkpoints::{Checkpoint, Checkpoints};
+use super::checkpoints::{Checkpoint, Checkpoints, Task};
 use super::group::{Group, Write, decode_writes, encode_writes};
 use super::layers::Layers;
 use super::options::StoreOptions;
@@ -127,32 +127,54 @@ impl RedbStore {
         }
     }
 
-    /// Says that a thread calls [`write_next_checkpoint`](Self::write_next_checkpoint) until it returns `None`.
-    /// Without it, whoever appends writes checkpoints.
-    pub(crate) fn use_checkpoint_thread(&self) {
+    /// Says that a thread calls [`work_beside`](Self::work_beside) until it returns `None`. Without it, whoever
+    /// appends writes checkpoints.
+    pub(crate) fn use_thread_beside(&self) {
         if let Some(durable) = &self.durable {
             durable.checkpoints.use_thread();
         }
     }
 
-    /// Waits until a checkpoint is due, writes it, and returns the newest state, which needs less memory for it.
-    /// `None` once the store is closed.
+    /// Waits until there is something to do beside commits, such as a checkpoint, does it, and returns the
+    /// newest state, which needs less memory then. `None` once the store is closed.
     ///
     /// # Errors
     ///
     /// Why the store closes.
-    pub(crate) fn write_next_checkpoint(&self) -> Option<Result<Layers, StoreError>> {
+    pub(crate) fn work_beside(&self) -> Option<Result<Layers, StoreError>> {
         let durable = self.durable.as_ref()?;
-        let checkpoint = durable.checkpoints.next()?;
-        let work = || self.write_checkpoint(durable, checkpoint);
-        let written = catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| {
+        let task = durable.checkpoints.next()?;
+        // Whoever waits for it finds the store closed if it failed: latched first, then told.
+        let done = match task {
+            Task::Checkpoint(checkpoint) => {
+                let written = self.caught(|| self.write_checkpoint(durable, checkpoint));
+                durable.checkpoints.done();
+                written
+            }
+            Task::Segment(sequence) => {
+                let made = self.caught(|| {
+                    let path = durable.disk.path(&log::segment_name(sequence));
+                    log::prepare(&*durable.disk, sequence, durable.segment_size_bytes)
+                        .map_err(|error| StoreError::from_io(&path, error))
+                });
+                let (made, done) = match made {
+                    Ok(made) => (Some(made), Ok(())),
+                    Err(error) => (None, Err(error)),
+                };
+                durable.checkpoints.segment_is_made(made);
+                done
+            }
+        };
+        Some(done.and_then(|()| self.snapshot()))
+    }
+
+    /// What `work` returns; an error or a panic closes the store.
+    fn caught<T>(&self, work: impl FnOnce() -> Result<T, StoreError>) -> Result<T, StoreError> {
+        let result = catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| {
             let reason = "a checkpoint panicked".to_owned();
             Err(StoreError::Closed { reason })
         });
-        let written = self.poison.latch(written);
-        // Whoever waits for it finds the store closed if it failed.
-        durable.checkpoints.done();
-        Some(written.and_then(|()| self.snapshot()))
+        self.poison.latch(result)
     }
 
     /// Makes the tree durable as of the last group applied, as a full segment does by itself.
@@ -239,7 +261,11 @@ impl RedbStore {
         }
         log.set_checkpoint(durable.checkpoint.load(Ordering::Acquire));
         log.append(version, &payload)
-            .map_err(|error| StoreError::from_io(&log.path(), error))
+            .map_err(|error| StoreError::from_io(&log.path(), error))?;
+        if log.is_half_full() {
+            durable.checkpoints.want_segment(log.sequence() + 1);
+        }
+        Ok(())
     }
 
     fn is_overlay_full(&self, durable: &Durable) -> bool {
@@ -256,8 +282,13 @@ impl RedbStore {
     ) -> Result<u64, StoreError> {
         let old = log.sequence();
         let next_path = durable.disk.path(&log::segment_name(old + 1));
-        log.prepare_next(durable.segment_size_bytes, payload_bytes)
-            .and_then(|next| log.switch(next))
+        let ahead = durable.checkpoints.take_segment();
+        self.poison.check()?;
+        let next = match ahead.filter(|ahead| ahead.has_room(payload_bytes)) {
+            Some(ahead) => Ok(ahead),
+            None => log.prepare_next(durable.segment_size_bytes, payload_bytes),
+        };
+        next.and_then(|next| log.switch(next))
             .map_err(|error| StoreError::from_io(&next_path, error))?;
         Ok(old)
     }
@@ -329,6 +360,10 @@ impl RedbStore {
         self.checkpoint_log(durable, &mut log)?;
         log.close()
             .map_err(|error| StoreError::from_io(&log.path(), error))?;
+        if durable.checkpoints.take_segment().is_some() {
+            // Best effort, to give the space back: the next open removes it otherwise.
+            let _ = durable.disk.remove(&log::segment_name(log.sequence() + 1));
+        }
         let below = self.layers().below.take();
         drop(below);
         durable.tree.close();

@@ -133,7 +133,7 @@ impl Life {
             callback: Arc::default(),
         };
         let store = Arc::new(RedbStore::open_on(Arc::new(calling.clone()), &small())?);
-        store.use_checkpoint_thread();
+        store.use_thread_beside();
         let work = Arc::new(Work {
             progress: Mutex::new(Progress {
                 model: Model::new(),
@@ -162,11 +162,15 @@ impl Life {
         let target = self.work.progress.lock().unwrap().checkpoints + checkpoints;
         while self.work.progress.lock().unwrap().checkpoints < target {
             self.work.commit(&self.store, len)?;
+            let is_late = self.work.progress.lock().unwrap().checkpoints % 2 == 1;
+            if self.store.checkpoints().is_segment_wanted() && !is_late {
+                self.store.work_beside().expect("a segment is wanted")?;
+            }
             if self.store.checkpoints().is_one_due() {
                 // Some time later.
                 self.work.commit(&self.store, 60)?;
                 self.work.commit(&self.store, 60)?;
-                self.store.write_next_checkpoint().expect("one is due")?;
+                self.store.work_beside().expect("one is due")?;
                 let mut progress = self.work.progress.lock().unwrap();
                 assert!(progress.meanwhile > 10, "only {}", progress.meanwhile);
                 progress.meanwhile = 0;
@@ -363,7 +367,7 @@ fn commits_wait_for_a_checkpoint_and_reads_do_not() {
     const LEN: usize = 500;
     let disk = MemoryDisk::new();
     let store = Arc::new(open(&disk).unwrap());
-    store.use_checkpoint_thread();
+    store.use_thread_beside();
     let (acknowledge, acknowledged) = mpsc::channel();
     let committing = {
         let store = Arc::clone(&store);
@@ -399,12 +403,12 @@ fn commits_wait_for_a_checkpoint_and_reads_do_not() {
         if last > 900 {
             break;
         }
-        store.write_next_checkpoint().unwrap().unwrap();
+        store.work_beside().unwrap().unwrap();
     }
     // The rest, with a thread.
     let writing = {
         let store = Arc::clone(&store);
-        move || while store.write_next_checkpoint().is_some() {}
+        move || while store.work_beside().is_some() {}
     };
     Env::system().spawn_thread("writing", writing).unwrap();
     assert_eq!(acknowledged.iter().last(), Some(1000));

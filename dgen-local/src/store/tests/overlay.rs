@@ -108,7 +108,7 @@ fn unhurried() -> RedbStore {
         ..small()
     };
     let store = RedbStore::open_on(Arc::new(MemoryDisk::new()), &options).unwrap();
-    store.use_checkpoint_thread();
+    store.use_thread_beside();
     store
 }
 
@@ -132,7 +132,7 @@ fn check(store: &RedbStore, steps: &[Step]) -> Result<(), TestCaseError> {
                 store.begin_checkpoint()
             }
             Step::Thaw if is_on_disk && store.checkpoints().is_one_due() => {
-                store.write_next_checkpoint().unwrap().unwrap();
+                store.work_beside().unwrap().unwrap();
             }
             Step::Freeze | Step::Thaw => {}
             Step::Keep => kept.push((snapshot, rows)),
@@ -195,7 +195,7 @@ fn cleared_neighbours_become_one_range() {
         };
         next((0..300).map(row).collect());
         store.begin_checkpoint();
-        store.write_next_checkpoint().unwrap().unwrap();
+        store.work_beside().unwrap().unwrap();
         // Half of them in the tree, half in the overlay.
         next((300..600).map(row).collect());
         for popped in 0..600 {
