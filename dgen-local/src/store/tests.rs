@@ -4,6 +4,7 @@ mod background;
 mod crash;
 mod damage;
 mod faults;
+mod old;
 mod overlay;
 mod seam;
 
