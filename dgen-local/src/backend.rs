@@ -15,7 +15,7 @@ use dgen_backend::{
 use crate::{
     OpenError,
     commit::{Committer, fail},
-    published::{Current, Published},
+    published::{Current, Published, closed_by_owner},
     shared::{CommitPath, Shared},
     store::{Base as _, RedbStore},
     transaction::LocalTransaction,
@@ -26,12 +26,12 @@ use crate::{
 /// [`Database`](dgen_backend::Database) over it closes the store, and waits until that is done.
 pub struct LocalBackend {
     shared: Arc<Shared>,
-    /// Ends when both threads have ended, and the store is closed.
+    /// Ends when all threads have ended, and the store is closed.
     closed: Mutex<Option<mpsc::Receiver<()>>>,
 }
 
 impl LocalBackend {
-    /// A backend over an open store, whose commits and checkpoints are made on two threads.
+    /// A backend over an open store, whose commits and checkpoints are made on threads of its own.
     pub(crate) fn with_thread(
         store: RedbStore,
         env: Env,
@@ -41,13 +41,12 @@ impl LocalBackend {
         let current = current(&store, path)?;
         let watches = Arc::new(Watches::new(watches_max));
         let store = Arc::new(store);
-        let committer = Committer::new(
+        let committer = Arc::new(Committer::new(
             Arc::clone(&store),
             Arc::clone(&current),
             Arc::clone(&watches),
             env.clone(),
-        );
-        let (sender, requests) = mpsc::channel();
+        ));
         let (is_closed, closed) = mpsc::channel();
         store.use_thread_beside();
         let checkpointer = Checkpointer {
@@ -59,16 +58,27 @@ impl LocalBackend {
         let io_error = |error: io::Error| OpenError::from_io(path, error);
         env.spawn_thread("dgen-checkpoint", move || checkpointer.run())
             .map_err(io_error)?;
-        env.spawn_thread("dgen-commit", move || {
-            committer.run(&requests);
-            drop(is_closed);
-        })
-        .map_err(|error| {
-            // The other thread ends with the store.
-            let _ = store.close();
-            io_error(error)
-        })?;
-        let path = CommitPath::Thread(Mutex::new(Some(sender)));
+        for name in COMMIT_THREADS {
+            committer.intake.enter();
+            let (committer, is_closed) = (Arc::clone(&committer), is_closed.clone());
+            let spawned = env.spawn_thread(name, {
+                let committer = Arc::clone(&committer);
+                move || {
+                    committer.run();
+                    drop(committer);
+                    drop(is_closed);
+                }
+            });
+            if let Err(error) = spawned {
+                committer.intake.close();
+                if committer.intake.leave() {
+                    // The thread that writes checkpoints ends with the store.
+                    committer.close(&closed_by_owner());
+                }
+                return Err(io_error(error));
+            }
+        }
+        let path = CommitPath::Threads(committer);
         Ok(Self {
             shared: Arc::new(Shared::new(current, watches, env, path)),
             closed: Mutex::new(Some(closed)),
@@ -97,6 +107,9 @@ impl LocalBackend {
         })
     }
 }
+
+/// Two: while one flushes a group, the other collects the next.
+const COMMIT_THREADS: [&str; 2] = ["dgen-commit", "dgen-commit-2"];
 
 /// What the thread needs that writes checkpoints.
 struct Checkpointer {

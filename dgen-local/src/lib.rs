@@ -23,6 +23,7 @@ mod block_file;
 mod commit;
 mod conflicts;
 pub mod disk;
+mod intake;
 mod lock_file;
 mod log;
 mod open;

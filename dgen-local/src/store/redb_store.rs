@@ -366,6 +366,7 @@ impl RedbStore {
         }
         let below = self.layers().below.take();
         drop(below);
+        // It gives back space, so before everything is stopped.
         durable.tree.close();
         Ok(())
     }
@@ -417,12 +418,14 @@ impl Base for RedbStore {
             .durable
             .as_ref()
             .and_then(|durable| durable.checkpoints.close());
-        self.poison.check()?;
-        let result = match &self.durable {
+        let result = self.poison.check().and_then(|()| match &self.durable {
             Some(durable) => self.poison.latch(self.close_durable(durable, waiting)),
             None => Ok(()),
-        };
+        });
         self.poison.close("it was closed");
+        if let Some(durable) = &self.durable {
+            durable.tree.close();
+        }
         self.lock_file().take();
         result
     }
