@@ -16,7 +16,7 @@ use dgen_backend::{CommitVersionstamp, Error, env::Env, limits::TRANSACTION_AGE_
 use tokio::sync::oneshot;
 
 use crate::{
-    conflicts::{Conflicts, GroupWrites, Verdict},
+    conflicts::{Conflicts, GroupSpans, Verdict},
     intake::{Intake, Next},
     page,
     published::{Current, Published, Snapshot, closed_by_owner},
@@ -89,13 +89,11 @@ struct Collected {
 /// A group that is being collected.
 struct Forming {
     version: u64,
-    now: Instant,
     /// The state below it, and what the group between the two wrote.
     base: Arc<Published>,
     last: Arc<WriteSet>,
     writes: WriteSet,
-    written: GroupWrites,
-    spans: Vec<Span>,
+    by_hand: GroupSpans,
     accepted: Vec<Waiting>,
     size_bytes: usize,
 }
@@ -104,7 +102,6 @@ struct Forming {
 struct Sealed {
     group: Group,
     now: Instant,
-    spans: Vec<Span>,
     accepted: Vec<Waiting>,
 }
 
@@ -173,7 +170,7 @@ impl Committer {
             if forming.accepted.is_empty() {
                 return;
             }
-            let mut sealed = collected.seal(forming);
+            let mut sealed = collected.seal(forming, self.env.now());
             drop(collected);
             let flushed = self.make_durable(&sealed.group);
             let outcome = self.publish(&mut sealed, flushed);
@@ -225,7 +222,7 @@ impl Committer {
                 },
                 Next::Flush(number) => {
                     let forming = forming.expect("the disk is for a group with something in it");
-                    return Some((collected.seal(forming), number));
+                    return Some((collected.seal(forming, self.env.now()), number));
                 }
                 Next::Nothing => return None,
             }
@@ -243,12 +240,10 @@ impl Committer {
         };
         let mut forming = Some(Forming {
             version: collected.version + 1,
-            now: self.env.now(),
             base,
             last: Arc::clone(&collected.last),
             writes: WriteSet::default(),
-            written: GroupWrites::default(),
-            spans: Vec::new(),
+            by_hand: GroupSpans::default(),
             accepted: Vec::with_capacity(requests.len()),
             size_bytes: 0,
         });
@@ -258,9 +253,10 @@ impl Committer {
 
     /// Checks `requests` and adds them to the group. There is none any more if the state below can't be read.
     fn admit(&self, collected: &Collected, forming: &mut Option<Forming>, requests: Vec<Waiting>) {
+        let now = self.env.now();
         let mut requests = requests.into_iter();
         while let (Some(group), Some(waiting)) = (forming.as_mut(), requests.next()) {
-            if let Err(error) = group.check(&waiting.request, &collected.conflicts) {
+            if let Err(error) = group.check(&waiting.request, &collected.conflicts, now) {
                 waiting.answer(Err(error));
                 continue;
             }
@@ -290,7 +286,7 @@ impl Committer {
         match flushed {
             Ok(snapshot) => {
                 self.current.publish(Published { snapshot }, sealed.now);
-                self.watches.fire(sealed.spans.iter());
+                self.watches.fire(&sealed.group.writes);
                 for waiting in &mut sealed.accepted {
                     let watches = std::mem::take(&mut waiting.request.watches);
                     arm(&self.current, &self.watches, watches);
@@ -325,41 +321,38 @@ impl Committer {
 
 impl Collected {
     /// Ends the collecting of a group: what comes later conflicts with it and sees its writes.
-    fn seal(&mut self, forming: Forming) -> Sealed {
+    fn seal(&mut self, forming: Forming, now: Instant) -> Sealed {
         let Forming {
             version,
-            now,
             writes,
-            written,
-            spans,
+            by_hand,
             accepted,
             ..
         } = forming;
         self.version = version;
-        self.conflicts.add(written, version, now);
+        self.conflicts.add(&writes, by_hand, version, now);
         self.last = Arc::new(writes);
         let writes = settle(&self.last);
         Sealed {
             group: Group { version, writes },
             now,
-            spans,
             accepted,
         }
     }
 }
 
 impl Forming {
-    fn check(&self, request: &Request, conflicts: &Conflicts) -> Result<(), Error> {
+    fn check(&self, request: &Request, conflicts: &Conflicts, now: Instant) -> Result<(), Error> {
         let Some((since, version)) = request.read_at else {
             return Ok(());
         };
-        if self.now.saturating_duration_since(since) > TRANSACTION_AGE_MAX {
+        if now.saturating_duration_since(since) > TRANSACTION_AGE_MAX {
             return Err(Error::TransactionTooOld);
         }
         match conflicts.check(version, &request.reads) {
             Verdict::TooOld => Err(Error::TransactionTooOld),
             Verdict::Conflict => Err(Error::Conflict),
-            Verdict::Clean if request.reads.iter().any(|span| self.written.touches(span)) => {
+            Verdict::Clean if request.reads.iter().any(|span| self.touches(span)) => {
                 Err(Error::Conflict)
             }
             Verdict::Clean => Ok(()),
@@ -374,31 +367,30 @@ impl Forming {
         let conflicts = std::mem::take(&mut waiting.request.conflicts);
         self.accepted.push(waiting);
         for span in conflicts {
-            self.note(span);
+            self.by_hand.add(span);
         }
         for mutation in mutations {
-            let span = self.apply(mutation, &stamp)?;
-            self.note(span);
+            self.apply(mutation, &stamp)?;
         }
         Ok(())
     }
 
-    fn note(&mut self, span: Span) {
-        self.written.add(span.clone());
-        self.spans.push(span);
+    /// Whether an earlier transaction of the group wrote something in `span`.
+    fn touches(&self, span: &Span) -> bool {
+        self.writes.touches(span) || self.by_hand.touches(span)
     }
 
-    /// Applies one write; returns where it wrote.
-    fn apply(&mut self, mutation: Mutation, stamp: &CommitVersionstamp) -> Result<Span, Error> {
+    /// Applies one write.
+    fn apply(&mut self, mutation: Mutation, stamp: &CommitVersionstamp) -> Result<(), Error> {
         let (key, value) = match mutation {
             Mutation::Set(key, value) => (key, value),
             Mutation::Clear(key) => {
-                self.writes.clear(key.clone());
-                return Ok(Span::Key(key));
+                self.writes.clear(key);
+                return Ok(());
             }
             Mutation::ClearRange(begin, end) => {
-                self.writes.clear_range(begin.clone(), end.clone());
-                return Ok(Span::Range(begin, end));
+                self.writes.clear_range(begin, end);
+                return Ok(());
             }
             Mutation::Add(key, delta) => {
                 let written = Some(Written::Added(delta));
@@ -408,8 +400,8 @@ impl Forming {
             Mutation::SetStampedKey(template, value) => (stamp::fill(&template, stamp), value),
             Mutation::SetStampedValue(key, template) => (key, stamp::fill(&template, stamp)),
         };
-        self.writes.set(key.clone(), value);
-        Ok(Span::Key(key))
+        self.writes.set(key, value);
+        Ok(())
     }
 
     /// The newest value of `key`: the group's, that of the group before, or the base's.

@@ -125,6 +125,17 @@ impl WriteSet {
             .any(|(first, last)| &first[..] <= key && key < &last[..])
     }
 
+    /// Whether anything in `span` was written. For a set in which nothing is left to be stamped.
+    pub(crate) fn touches(&self, span: &Span) -> bool {
+        match span {
+            Span::Key(key) => self.entries.contains_key(key) || self.cleared.contains(key),
+            Span::Range(begin, end) => {
+                self.entries(begin, end).next().is_some()
+                    || (begin < end && self.cleared.overlapping(begin, end).next().is_some())
+            }
+        }
+    }
+
     /// Ranges that are gone, disjoint, before [`values`](Self::values) are set.
     pub(crate) fn cleared(&self) -> impl Iterator<Item = (&Bytes, &Bytes)> {
         self.cleared.0.iter()
