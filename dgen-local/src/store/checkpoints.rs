@@ -152,10 +152,11 @@ impl Checkpoints {
         self.changed.notify_all();
     }
 
-    /// Blocks until somebody waits for the checkpoint that waits.
+    /// Whether somebody waits for the checkpoint that waits.
     #[cfg(test)]
-    pub(super) fn until_somebody_waits(&self) {
-        drop(self.wait_while(|stage| stage.waiters == 0 || stage.waiting.is_none()));
+    pub(super) fn is_somebody_waiting(&self) -> bool {
+        let stage = self.lock();
+        stage.waiters > 0 && stage.waiting.is_some()
     }
 
     /// Whether a checkpoint is being written.
