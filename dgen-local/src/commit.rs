@@ -138,18 +138,15 @@ impl Committer {
             let Some((mut sealed, number)) = collected else {
                 continue;
             };
+            let panicked = || unknown("a commit panicked");
             let flushed = self.guarded(|| self.make_durable(&sealed.group));
             self.intake.end_flush();
-            let flushed = flushed.unwrap_or_else(|| {
-                let reason = "a commit panicked".to_owned();
-                Err(StoreError::Closed { reason })
-            });
+            let flushed = flushed.unwrap_or_else(|| Err(panicked()));
             self.intake.until_turn(number);
             let outcome = self.guarded(|| self.publish(&mut sealed, flushed));
             self.intake.end_turn();
-            self.guarded(|| {
-                sealed.answer(outcome.unwrap_or_else(|| Err(unknown("a commit panicked"))))
-            });
+            let outcome = outcome.unwrap_or_else(|| Err(panicked()));
+            self.guarded(|| sealed.answer(outcome));
         }
         if self.intake.leave() {
             self.close(&closed_by_owner());
@@ -270,41 +267,44 @@ impl Committer {
         }
     }
 
-    /// One flush, then the new state.
-    fn make_durable(&self, group: &Group) -> Result<Snapshot, StoreError> {
-        self.store.append(group)?;
-        self.store.apply(group)?;
-        self.store.snapshot()
+    /// One flush, then the new state; or what to answer. Closes the store if there is no new state.
+    fn make_durable(&self, group: &Group) -> Result<Snapshot, Error> {
+        let refused = match self.store.append(group) {
+            Ok(()) => {
+                let shown = self.store.apply(group).and_then(|()| self.store.snapshot());
+                // It is durable, whatever it is that keeps it from being shown: it may be that something else closed
+                // the store meanwhile (`a_store_that_closes_in_a_flush_says_unknown`).
+                return shown.map_err(|error| self.fail_unknown(&error.into()));
+            }
+            Err(error) => error,
+        };
+        Err(match refused {
+            // It was closed before: nothing was written.
+            StoreError::Closed { .. } => {
+                let closed = refused.into();
+                self.fail(&closed);
+                closed
+            }
+            refused => self.fail_unknown(&refused.into()),
+        })
     }
 
-    /// Shows a group that was flushed to everybody, or closes the store if it was not; returns what to answer.
-    fn publish(
-        &self,
-        sealed: &mut Sealed,
-        flushed: Result<Snapshot, StoreError>,
-    ) -> Result<(), Error> {
-        match flushed {
-            Ok(snapshot) => {
-                self.current.publish(Published { snapshot }, sealed.now);
-                self.watches.fire(&sealed.group.writes);
-                for waiting in &mut sealed.accepted {
-                    let watches = std::mem::take(&mut waiting.request.watches);
-                    arm(&self.current, &self.watches, watches);
-                }
-                Ok(())
-            }
-            // It was closed before: nothing was written.
-            Err(StoreError::Closed { reason }) => {
-                let closed = Error::from(StoreError::Closed { reason });
-                self.fail(&closed);
-                Err(closed)
-            }
-            Err(error) => {
-                let error = Error::from(error);
-                self.fail(&error);
-                Err(unknown(&format!("it could not be made durable: {error}")))
-            }
+    /// Closes the store; returns what to answer whoever may be committed or not.
+    fn fail_unknown(&self, cause: &Error) -> Error {
+        self.fail(cause);
+        unknown(&format!("it could not be made durable: {cause}"))
+    }
+
+    /// Shows a group that was flushed to everybody; returns what to answer.
+    fn publish(&self, sealed: &mut Sealed, flushed: Result<Snapshot, Error>) -> Result<(), Error> {
+        let snapshot = flushed?;
+        self.current.publish(Published { snapshot }, sealed.now);
+        self.watches.fire(&sealed.group.writes);
+        for waiting in &mut sealed.accepted {
+            let watches = std::mem::take(&mut waiting.request.watches);
+            arm(&self.current, &self.watches, watches);
         }
+        Ok(())
     }
 
     /// A flush that failed may or may not have reached the disk, and must not be tried again: the

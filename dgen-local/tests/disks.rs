@@ -455,8 +455,9 @@ async fn what_comes_during_a_flush_counts_on_from_it() {
     for _ in 0..100 {
         tokio::task::yield_now().await;
     }
-    assert_eq!(get(&db, b"count").await.unwrap(), None, "seen before");
+    let seen = get(&db, b"count").await;
     gate.open();
+    assert_eq!(seen.unwrap(), None, "seen before");
     first.await.unwrap();
     let late = late.await.unwrap_err();
     assert!(matches!(late, Error::Conflict), "{late}");
@@ -472,6 +473,50 @@ async fn what_comes_during_a_flush_counts_on_from_it() {
     let count = get(&db, b"count").await.unwrap().unwrap();
     assert_eq!(count, 106i64.to_le_bytes());
     assert_eq!(disk.counts().syncs - before, 2);
+}
+
+/// SPEC L2: something else closes the store in the middle of a flush, here a read that finds damage: what was
+/// being flushed may be committed, so its caller is not told that it is not.
+#[tokio::test]
+async fn a_store_that_closes_in_a_flush_says_unknown() {
+    let memory = MemoryDisk::new();
+    let db = Options::default()
+        .open_on(Arc::new(memory.clone()))
+        .unwrap();
+    // More than is read when it is opened.
+    for row in 0..200u8 {
+        set(&db, &[row], &[b'v'; 900]).await.unwrap();
+    }
+    drop(db);
+    let gate = Arc::<Gate>::default();
+    let wait = {
+        let gate = Arc::clone(&gate);
+        move |_| gate.pass()
+    };
+    let slow = SlowDisk::with_wait(Arc::new(memory.clone()), Duration::ZERO, wait);
+    let db = Options::default().open_on(Arc::new(slow)).unwrap();
+    gate.shut();
+    let tx = db.begin().unwrap();
+    tx.set(b"during", b"1").unwrap();
+    let during = tx.commit();
+    gate.until_somebody_waits();
+    let data = memory.bytes("data").unwrap();
+    let rows = (0..data.len() - 900).filter(|at| data[*at..].starts_with(&[b'v'; 900]));
+    let rows: Vec<u64> = rows.map(|at| at as u64 + 450).collect();
+    for row in &rows {
+        memory.flip_bit("data", *row, 3);
+    }
+    let read = get(&db, &[100]).await;
+    gate.open();
+    assert!(matches!(read, Err(Error::Damaged { .. })), "{read:?}");
+    let during = during.await.unwrap_err();
+    assert!(during.maybe_executed(), "{during}");
+    drop(db);
+    for row in &rows {
+        memory.flip_bit("data", *row, 3);
+    }
+    let db = Options::default().open_on(Arc::new(memory)).unwrap();
+    assert_eq!(get(&db, b"during").await.unwrap(), Some(b"1".to_vec()));
 }
 
 /// SPEC L2: a flush fails while others wait behind it: the outcome of what was flushed is unknown, the others are told

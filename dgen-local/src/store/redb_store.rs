@@ -171,7 +171,7 @@ impl RedbStore {
     /// What `work` returns; an error or a panic closes the store.
     fn caught<T>(&self, work: impl FnOnce() -> Result<T, StoreError>) -> Result<T, StoreError> {
         let result = catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| {
-            let reason = "a checkpoint panicked".to_owned();
+            let reason = "what is done beside commits panicked".to_owned();
             Err(StoreError::Closed { reason })
         });
         self.poison.latch(result)
