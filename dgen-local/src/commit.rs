@@ -135,16 +135,14 @@ impl Committer {
                 self.intake.give_up_collecting();
                 continue;
             };
-            let Some((mut sealed, number)) = collected else {
+            let Some(mut sealed) = collected else {
                 continue;
             };
             let panicked = || unknown("a commit panicked");
             let flushed = self.guarded(|| self.make_durable(&sealed.group));
             self.intake.end_flush();
             let flushed = flushed.unwrap_or_else(|| Err(panicked()));
-            self.intake.until_turn(number);
             let outcome = self.guarded(|| self.publish(&mut sealed, flushed));
-            self.intake.end_turn();
             let outcome = outcome.unwrap_or_else(|| Err(panicked()));
             self.guarded(|| sealed.answer(outcome));
         }
@@ -196,9 +194,8 @@ impl Committer {
         result.ok()
     }
 
-    /// Collects a group, until it has the disk and nobody waits; returns it with its number. `None` if nothing was
-    /// accepted.
-    fn collect(&self) -> Option<(Sealed, u64)> {
+    /// Collects a group, until it has the disk and nobody waits. `None` if nothing was accepted.
+    fn collect(&self) -> Option<Sealed> {
         let mut collected = self
             .collected
             .lock()
@@ -217,9 +214,9 @@ impl Committer {
                     None => forming = self.form(&collected, requests),
                     Some(_) => self.admit(&collected, &mut forming, requests),
                 },
-                Next::Flush(number) => {
+                Next::Flush => {
                     let forming = forming.expect("the disk is for a group with something in it");
-                    return Some((collected.seal(forming, self.env.now()), number));
+                    return Some(collected.seal(forming, self.env.now()));
                 }
                 Next::Nothing => return None,
             }

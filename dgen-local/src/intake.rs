@@ -7,8 +7,9 @@
 //! As long as few wait during a flush one thread does all of it in turn, and the other sleeps: to wake it costs more
 //! than it saves.
 //!
-//! Guarantees: one group is collected at a time, one is flushed at a time, and they are published in order. Whoever
-//! collects a group finds all before it published, but the one of the other thread.
+//! Guarantees: one group is collected at a time, and one is flushed at a time, in the same order. Whoever collects a
+//! group finds all before it published, but the one of the other thread. They may be published in another order, which
+//! is why an older state never takes the place of a newer one.
 
 use std::{
     collections::VecDeque,
@@ -28,8 +29,6 @@ pub(crate) struct Intake {
     called: Condvar,
     /// For the one that collects.
     collector: Condvar,
-    /// For one that is to publish.
-    published: Condvar,
 }
 
 #[derive(Default)]
@@ -44,17 +43,14 @@ struct State {
     /// Whoever collects waits for the disk.
     is_collector_waiting: bool,
     is_flushing: bool,
-    /// How many groups got the disk, and how many were published.
-    flushed: u64,
-    published: u64,
 }
 
 /// What to do next for a group.
 pub(crate) enum Next {
     /// Take these in too.
     Requests(Vec<Waiting>),
-    /// Flush it: the disk is the group's, until [`Intake::end_flush`]. It is to be published as the one of this number.
-    Flush(u64),
+    /// Flush it: the disk is the group's, until [`Intake::end_flush`].
+    Flush,
     /// Nothing: there is no group.
     Nothing,
 }
@@ -141,8 +137,7 @@ impl Intake {
             if !state.is_flushing {
                 state.is_collecting = false;
                 state.is_flushing = true;
-                state.flushed += 1;
-                return Next::Flush(state.flushed);
+                return Next::Flush;
             }
             state.is_collector_waiting = true;
             state = wait(&self.collector, state);
@@ -165,20 +160,6 @@ impl Intake {
         }
     }
 
-    /// Blocks until all groups before `number` are published.
-    pub(crate) fn until_turn(&self, number: u64) {
-        let mut state = self.lock();
-        while state.published + 1 < number {
-            state = wait(&self.published, state);
-        }
-    }
-
-    /// The group whose turn it is has been published.
-    pub(crate) fn end_turn(&self) {
-        self.lock().published += 1;
-        self.published.notify_all();
-    }
-
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -188,4 +169,86 @@ fn wait<'a>(condition: &Condvar, state: MutexGuard<'a, State>) -> MutexGuard<'a,
     condition
         .wait(state)
         .unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::sync::oneshot;
+
+    use super::*;
+    use crate::commit::Request;
+
+    fn submit(intake: &Intake, count: usize) {
+        for _ in 0..count {
+            let request = Request::default();
+            let (done, _) = oneshot::channel();
+            assert!(intake.submit(Waiting { request, done }));
+        }
+    }
+
+    fn taken(next: Next) -> usize {
+        match next {
+            Next::Requests(requests) => requests.len(),
+            Next::Flush | Next::Nothing => 0,
+        }
+    }
+
+    /// SPEC L3: one who waits is flushed at once; those that come meanwhile are left until there are enough, and then
+    /// collected; the disk goes to them when it is free.
+    #[test]
+    fn a_group_is_collected_during_a_flush_if_it_is_worth_it() {
+        let intake = Intake::default();
+        submit(&intake, 1);
+        assert!(intake.begin());
+        assert_eq!(taken(intake.next(false, 512)), 1);
+        assert!(matches!(intake.next(true, 511), Next::Flush));
+
+        submit(&intake, BATCH - 1);
+        intake.close();
+        // The one that flushes takes care of them.
+        assert!(!intake.begin());
+        let intake = Intake::default();
+        submit(&intake, 1);
+        assert!(intake.begin());
+        assert_eq!(taken(intake.next(false, 512)), 1);
+        assert!(matches!(intake.next(true, 511), Next::Flush));
+        submit(&intake, BATCH);
+        assert!(intake.begin());
+        assert_eq!(taken(intake.next(false, 512)), BATCH);
+        submit(&intake, 3);
+        intake.end_flush();
+        assert_eq!(
+            taken(intake.next(true, 2)),
+            2,
+            "no more than there is room for"
+        );
+        assert!(matches!(intake.next(true, 0), Next::Flush));
+        intake.end_flush();
+        assert!(intake.begin());
+        assert_eq!(taken(intake.next(false, 512)), 1);
+        assert!(
+            matches!(intake.next(false, 512), Next::Nothing),
+            "it was refused"
+        );
+    }
+
+    /// SPEC L1: once it is closed nobody comes in, and those that wait are still taken.
+    #[test]
+    fn closing_leaves_nobody_behind() {
+        let intake = Intake::default();
+        intake.enter();
+        intake.enter();
+        submit(&intake, 2);
+        intake.close();
+        let (done, _) = oneshot::channel();
+        let request = Request::default();
+        assert!(!intake.submit(Waiting { request, done }));
+        assert!(intake.begin());
+        assert_eq!(taken(intake.next(false, 512)), 2);
+        assert!(matches!(intake.next(true, 510), Next::Flush));
+        intake.end_flush();
+        assert!(!intake.begin());
+        assert!(!intake.leave());
+        assert!(intake.leave(), "the last one closes the store");
+    }
 }
