@@ -216,7 +216,11 @@ impl Committer {
                 },
                 Next::Flush => {
                     let forming = forming.expect("the disk is for a group with something in it");
-                    return Some(collected.seal(forming, self.env.now()));
+                    let sealed = self.guarded(|| collected.seal(forming, self.env.now()));
+                    if sealed.is_none() {
+                        self.intake.end_flush();
+                    }
+                    return sealed;
                 }
                 Next::Nothing => return None,
             }
