@@ -145,6 +145,7 @@ impl Committer {
             let outcome = self.guarded(|| self.publish(&mut sealed, flushed));
             let outcome = outcome.unwrap_or_else(|| Err(panicked()));
             self.guarded(|| sealed.answer(outcome));
+            self.intake.end_work();
         }
         if self.intake.leave() {
             self.close(&closed_by_owner());
@@ -219,6 +220,7 @@ impl Committer {
                     let sealed = self.guarded(|| collected.seal(forming, self.env.now()));
                     if sealed.is_none() {
                         self.intake.end_flush();
+                        self.intake.end_work();
                     }
                     return sealed;
                 }

@@ -4,8 +4,8 @@
 //! together. Then the group gets the disk; as soon as it is flushed, the next one gets that, while the first is published
 //! and its callers are answered. So what a group costs of the processor is paid while others are flushed.
 //!
-//! As long as few wait during a flush one thread does all of it in turn, and the other sleeps: to wake it costs more
-//! than it saves.
+//! As long as few wait while a thread flushes, publishes and answers, that one takes them afterwards, and the other
+//! sleeps: to wake it costs more than it saves, and whoever is answered last shares a flush with the first.
 //!
 //! Guarantees: one group is collected at a time, and one is flushed at a time, in the same order. Whoever collects a
 //! group finds all before it published, but the one of the other thread. They may be published in another order, which
@@ -43,13 +43,16 @@ struct State {
     /// Whoever collects waits for the disk.
     is_collector_waiting: bool,
     is_flushing: bool,
+    /// Threads that flush, publish or answer.
+    at_work: usize,
 }
 
 /// What to do next for a group.
 pub(crate) enum Next {
     /// Take these in too.
     Requests(Vec<Waiting>),
-    /// Flush it: the disk is the group's, until [`Intake::end_flush`].
+    /// Flush it: the disk is the group's, until [`Intake::end_flush`]; and the thread is at work, until
+    /// [`Intake::end_work`].
     Flush,
     /// Nothing: there is no group.
     Nothing,
@@ -75,7 +78,7 @@ impl Intake {
             return false;
         }
         state.waiting.push_back(waiting);
-        if state.is_flushing && !state.waiting.len().is_multiple_of(BATCH) {
+        if state.at_work > 0 && !state.waiting.len().is_multiple_of(BATCH) {
             return true;
         }
         if state.is_collecting {
@@ -102,14 +105,14 @@ impl Intake {
     pub(crate) fn begin(&self) -> bool {
         let mut state = self.lock();
         loop {
-            let is_worth = !state.is_flushing || state.waiting.len() >= BATCH;
+            let is_worth = state.at_work == 0 || state.waiting.len() >= BATCH;
             if !state.waiting.is_empty() && !state.is_collecting && is_worth {
                 state.is_called = false;
                 state.is_collecting = true;
                 return true;
             }
             // Of those that wait on, a thread at work takes care.
-            let is_cared_for = state.is_collecting || state.is_flushing;
+            let is_cared_for = state.is_collecting || state.at_work > 0;
             if state.is_closed && (state.waiting.is_empty() || is_cared_for) {
                 return false;
             }
@@ -137,6 +140,7 @@ impl Intake {
             if !state.is_flushing {
                 state.is_collecting = false;
                 state.is_flushing = true;
+                state.at_work += 1;
                 return Next::Flush;
             }
             state.is_collector_waiting = true;
@@ -158,6 +162,11 @@ impl Intake {
             drop(state);
             self.collector.notify_one();
         }
+    }
+
+    /// The group is answered. To be followed by [`begin`](Self::begin).
+    pub(crate) fn end_work(&self) {
+        self.lock().at_work -= 1;
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -217,6 +226,7 @@ mod tests {
         assert_eq!(taken(intake.next(false, 512)), BATCH);
         submit(&intake, 3);
         intake.end_flush();
+        intake.end_work();
         assert_eq!(
             taken(intake.next(true, 2)),
             2,
@@ -224,6 +234,7 @@ mod tests {
         );
         assert!(matches!(intake.next(true, 0), Next::Flush));
         intake.end_flush();
+        intake.end_work();
         assert!(intake.begin());
         assert_eq!(taken(intake.next(false, 512)), 1);
         assert!(
@@ -247,6 +258,7 @@ mod tests {
         assert_eq!(taken(intake.next(false, 512)), 2);
         assert!(matches!(intake.next(true, 510), Next::Flush));
         intake.end_flush();
+        intake.end_work();
         assert!(!intake.begin());
         assert!(!intake.leave());
         assert!(intake.leave(), "the last one closes the store");
