@@ -58,10 +58,14 @@ impl Machine {
         self.write(&self.directory)
     }
 
-    /// Whether a log segment is being replaced by the next.
+    /// Whether a log segment is being replaced by the next. One that is only made ahead has no header.
     pub(crate) fn is_switching(&self) -> bool {
         let names = self.disk.list().unwrap_or_default();
-        names.iter().filter(|name| name.starts_with("log-")).count() > 1
+        let is_begun = |name: &&String| {
+            let bytes = self.disk.bytes(name).unwrap_or_default();
+            name.starts_with("log-") && bytes.starts_with(b"dgenLOG")
+        };
+        names.iter().filter(is_begun).count() > 1
     }
 
     /// Whether a store is being made.

@@ -14,8 +14,8 @@ use dgen_backend::{
 
 use crate::{
     OpenError,
-    commit::Committer,
-    published::{Current, Published},
+    commit::{Committer, fail},
+    published::{Current, Published, closed_by_owner},
     shared::{CommitPath, Shared},
     store::{Base as _, RedbStore},
     transaction::LocalTransaction,
@@ -26,12 +26,12 @@ use crate::{
 /// [`Database`](dgen_backend::Database) over it closes the store, and waits until that is done.
 pub struct LocalBackend {
     shared: Arc<Shared>,
-    /// Ends when the committer's thread has closed the store.
+    /// Ends when all threads have ended, and the store is closed.
     closed: Mutex<Option<mpsc::Receiver<()>>>,
 }
 
 impl LocalBackend {
-    /// A backend over an open store, whose commits are made on a thread of their own.
+    /// A backend over an open store, whose commits and checkpoints are made on threads of its own.
     pub(crate) fn with_thread(
         store: RedbStore,
         env: Env,
@@ -40,20 +40,45 @@ impl LocalBackend {
     ) -> Result<Self, OpenError> {
         let current = current(&store, path)?;
         let watches = Arc::new(Watches::new(watches_max));
-        let committer = Committer::new(
-            store,
+        let store = Arc::new(store);
+        let committer = Arc::new(Committer::new(
+            Arc::clone(&store),
             Arc::clone(&current),
             Arc::clone(&watches),
             env.clone(),
-        );
-        let (sender, requests) = mpsc::channel();
+        ));
         let (is_closed, closed) = mpsc::channel();
-        env.spawn_thread("dgen-commit", move || {
-            committer.run(&requests);
-            drop(is_closed);
-        })
-        .map_err(|error: io::Error| OpenError::from_io(path, error))?;
-        let path = CommitPath::Thread(Mutex::new(Some(sender)));
+        store.use_thread_beside();
+        let checkpointer = Checkpointer {
+            store: Arc::clone(&store),
+            current: Arc::clone(&current),
+            watches: Arc::clone(&watches),
+            is_closed: is_closed.clone(),
+        };
+        let io_error = |error: io::Error| OpenError::from_io(path, error);
+        env.spawn_thread("dgen-checkpoint", move || checkpointer.run())
+            .map_err(io_error)?;
+        for name in COMMIT_THREADS {
+            committer.intake.enter();
+            let (committer, is_closed) = (Arc::clone(&committer), is_closed.clone());
+            let spawned = env.spawn_thread(name, {
+                let committer = Arc::clone(&committer);
+                move || {
+                    committer.run();
+                    drop(committer);
+                    drop(is_closed);
+                }
+            });
+            if let Err(error) = spawned {
+                committer.intake.close();
+                if committer.intake.leave() {
+                    // The thread that writes checkpoints ends with the store.
+                    committer.close(&closed_by_owner());
+                }
+                return Err(io_error(error));
+            }
+        }
+        let path = CommitPath::Threads(committer);
         Ok(Self {
             shared: Arc::new(Shared::new(current, watches, env, path)),
             closed: Mutex::new(Some(closed)),
@@ -70,7 +95,7 @@ impl LocalBackend {
         let current = current(&store, path)?;
         let watches = Arc::new(Watches::new(watches_max));
         let committer = Committer::new(
-            store,
+            Arc::new(store),
             Arc::clone(&current),
             Arc::clone(&watches),
             env.clone(),
@@ -80,6 +105,40 @@ impl LocalBackend {
             shared: Arc::new(Shared::new(current, watches, env, path)),
             closed: Mutex::new(None),
         })
+    }
+}
+
+/// Two: while one flushes a group, the other collects the next.
+const COMMIT_THREADS: [&str; 2] = ["dgen-commit", "dgen-commit-2"];
+
+/// What the thread needs that writes checkpoints.
+struct Checkpointer {
+    store: Arc<RedbStore>,
+    current: Arc<Current>,
+    watches: Arc<Watches>,
+    is_closed: mpsc::Sender<()>,
+}
+
+impl Checkpointer {
+    fn run(self) {
+        let Self {
+            store,
+            current,
+            watches,
+            is_closed,
+        } = self;
+        while let Some(written) = store.work_beside() {
+            match written {
+                Ok(snapshot) => current.refresh(Published { snapshot }),
+                Err(error) => {
+                    let what = "a checkpoint could not be written";
+                    fail(&current, &watches, what, &error.into());
+                }
+            }
+        }
+        drop((store, current));
+        // The last, so that whoever waits for it finds the store closed.
+        drop(is_closed);
     }
 }
 

@@ -1,12 +1,13 @@
 //! Group commit: the transactions that wait at the same time are checked, made durable by one
 //! flush, and published together.
 //!
-//! No timer: a group is whatever arrived while the last one was flushed. A store in memory has
-//! nothing to flush, so there the caller commits its own group of one.
+//! No timer: a group is whatever arrived while the last one was flushed. It is collected meanwhile, by another thread
+//! (see [`intake`](crate::intake)). A store in memory has nothing to flush, so there the caller commits its own
+//! group of one.
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::{Arc, mpsc},
+    sync::{Arc, Mutex, PoisonError},
     time::Instant,
 };
 
@@ -15,14 +16,15 @@ use dgen_backend::{CommitVersionstamp, Error, env::Env, limits::TRANSACTION_AGE_
 use tokio::sync::oneshot;
 
 use crate::{
-    conflicts::{Conflicts, GroupWrites, Verdict},
+    conflicts::{Conflicts, GroupSpans, Verdict},
+    intake::{Intake, Next},
     page,
     published::{Current, Published, Snapshot, closed_by_owner},
     span::Span,
     stamp,
     store::{Base as _, BaseSnapshot as _, Group, RedbStore, StoreError, Write},
     watches::{PendingWatch, Watches},
-    write_set::{Settled, WriteSet, Written},
+    write_set::{WriteSet, Written},
 };
 
 /// At most so many transactions share a flush.
@@ -64,59 +66,118 @@ pub(crate) struct Waiting {
     pub(crate) done: oneshot::Sender<Outcome>,
 }
 
-/// Commits groups, one at a time.
+/// Commits groups, in order.
 pub(crate) struct Committer {
-    store: RedbStore,
-    conflicts: Conflicts,
+    store: Arc<RedbStore>,
     current: Arc<Current>,
     watches: Arc<Watches>,
     env: Env,
+    /// Who waits; for the threads.
+    pub(crate) intake: Intake,
+    /// Locked by whoever collects a group.
+    collected: Mutex<Collected>,
+}
+
+/// What has been collected so far, flushed or not.
+struct Collected {
+    version: u64,
+    conflicts: Conflicts,
+    /// What the last group wrote. It may not be published yet; those before it are.
+    last: Arc<WriteSet>,
+}
+
+/// A group that is being collected.
+struct Forming {
+    version: u64,
+    /// The state below it, and what the group between the two wrote.
+    base: Arc<Published>,
+    last: Arc<WriteSet>,
+    writes: WriteSet,
+    by_hand: GroupSpans,
+    accepted: Vec<Waiting>,
+    size_bytes: usize,
+}
+
+/// A group that is to be flushed.
+struct Sealed {
+    group: Group,
+    now: Instant,
+    accepted: Vec<Waiting>,
 }
 
 impl Committer {
     pub(crate) fn new(
-        store: RedbStore,
+        store: Arc<RedbStore>,
         current: Arc<Current>,
         watches: Arc<Watches>,
         env: Env,
     ) -> Self {
-        let conflicts = Conflicts::new(TRANSACTION_AGE_MAX, store.version());
+        let version = store.version();
         Self {
             store,
-            conflicts,
             current,
             watches,
             env,
+            intake: Intake::default(),
+            collected: Mutex::new(Collected {
+                version,
+                conflicts: Conflicts::new(TRANSACTION_AGE_MAX, version),
+                last: Arc::default(),
+            }),
         }
     }
 
-    /// Commits what `requests` brings until nobody can send any more, then closes the store.
-    pub(crate) fn run(mut self, requests: &mpsc::Receiver<Waiting>) {
-        while let Ok(first) = requests.recv() {
-            let mut size_bytes = first.request.size_bytes;
-            let mut group = vec![first];
-            while group.len() < GROUP_TRANSACTIONS_MAX && size_bytes < GROUP_SIZE_MAX_BYTES {
-                let Ok(next) = requests.try_recv() else {
-                    break;
-                };
-                size_bytes += next.request.size_bytes;
-                group.push(next);
-            }
-            self.commit(group);
+    /// Commits what the intake takes until it is closed. The last thread to end closes the store.
+    pub(crate) fn run(&self) {
+        while self.intake.begin() {
+            let collected = self.guarded(|| self.collect());
+            let Some(collected) = collected else {
+                self.intake.give_up_collecting();
+                continue;
+            };
+            let Some(mut sealed) = collected else {
+                continue;
+            };
+            let panicked = || unknown("a commit panicked");
+            let flushed = self.guarded(|| self.make_durable(&sealed.group));
+            self.intake.end_flush();
+            let flushed = flushed.unwrap_or_else(|| Err(panicked()));
+            let outcome = self.guarded(|| self.publish(&mut sealed, flushed));
+            let outcome = outcome.unwrap_or_else(|| Err(panicked()));
+            self.guarded(|| sealed.answer(outcome));
+            self.intake.end_work();
         }
-        self.close(&closed_by_owner());
+        if self.intake.leave() {
+            self.close(&closed_by_owner());
+        }
     }
 
     /// Commits one transaction and returns its outcome.
-    pub(crate) fn commit_one(&mut self, request: Request) -> Outcome {
+    pub(crate) fn commit_one(&self, request: Request) -> Outcome {
         let (done, mut outcome) = oneshot::channel();
-        self.commit(vec![Waiting { request, done }]);
+        self.guarded(|| {
+            let mut collected = self
+                .collected
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
+            let Some(forming) = self.form(&collected, vec![Waiting { request, done }]) else {
+                return;
+            };
+            if forming.accepted.is_empty() {
+                return;
+            }
+            let mut sealed = collected.seal(forming, self.env.now());
+            drop(collected);
+            let flushed = self.make_durable(&sealed.group);
+            let outcome = self.publish(&mut sealed, flushed);
+            sealed.answer(outcome);
+        });
         outcome
             .try_recv()
             .unwrap_or_else(|_| Err(unknown("the commit panicked")))
     }
 
-    pub(crate) fn close(&mut self, closed: &Error) {
+    pub(crate) fn close(&self, closed: &Error) {
         self.current.close(closed);
         self.watches.close();
         if let Err(error) = self.store.close() {
@@ -124,116 +185,235 @@ impl Committer {
         }
     }
 
-    /// Commits a group. A panic in it is a broken invariant of ours: the store closes, so that nothing
+    /// Calls `work`. A panic in it is a broken invariant of ours: the store closes, so that nothing
     /// goes on from a state that nobody knows.
-    fn commit(&mut self, group: Vec<Waiting>) {
-        if catch_unwind(AssertUnwindSafe(|| self.try_commit(group))).is_err() {
+    fn guarded<T>(&self, work: impl FnOnce() -> T) -> Option<T> {
+        let result = catch_unwind(AssertUnwindSafe(work));
+        if result.is_err() {
             self.fail(&unknown("a commit panicked"));
+        }
+        result.ok()
+    }
+
+    /// Collects a group, until it has the disk and nobody waits. `None` if nothing was accepted.
+    fn collect(&self) -> Option<Sealed> {
+        let mut collected = self
+            .collected
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let mut forming: Option<Forming> = None;
+        loop {
+            let (count, size_bytes) = forming.as_ref().map_or((0, 0), |forming| {
+                (forming.accepted.len(), forming.size_bytes)
+            });
+            let room = match size_bytes < GROUP_SIZE_MAX_BYTES {
+                true => GROUP_TRANSACTIONS_MAX - count,
+                false => 0,
+            };
+            match self.intake.next(count > 0, room) {
+                Next::Requests(requests) => match &mut forming {
+                    None => forming = self.form(&collected, requests),
+                    Some(_) => self.admit(&collected, &mut forming, requests),
+                },
+                Next::Flush => {
+                    let forming = forming.expect("the disk is for a group with something in it");
+                    let sealed = self.guarded(|| collected.seal(forming, self.env.now()));
+                    if sealed.is_none() {
+                        self.intake.end_flush();
+                        self.intake.end_work();
+                    }
+                    return sealed;
+                }
+                Next::Nothing => return None,
+            }
         }
     }
 
-    fn try_commit(&mut self, group: Vec<Waiting>) {
+    /// Begins a group with `requests`; `None` if none is accepted because the store is closed.
+    fn form(&self, collected: &Collected, requests: Vec<Waiting>) -> Option<Forming> {
         let base = match self.current.newest() {
             Ok(base) => base,
-            Err(closed) => return answer_all(group, &closed),
+            Err(closed) => {
+                answer_all(requests, &closed);
+                return None;
+            }
         };
-        let version = base.version() + 1;
+        let mut forming = Some(Forming {
+            version: collected.version + 1,
+            base,
+            last: Arc::clone(&collected.last),
+            writes: WriteSet::default(),
+            by_hand: GroupSpans::default(),
+            accepted: Vec::with_capacity(requests.len()),
+            size_bytes: 0,
+        });
+        self.admit(collected, &mut forming, requests);
+        forming
+    }
+
+    /// Checks `requests` and adds them to the group. There is none any more if the state below can't be read.
+    fn admit(&self, collected: &Collected, forming: &mut Option<Forming>, requests: Vec<Waiting>) {
         let now = self.env.now();
-        let mut writes = WriteSet::default();
-        let mut written = GroupWrites::default();
-        let mut spans = Vec::new();
-        let mut accepted: Vec<Waiting> = Vec::with_capacity(group.len());
-        let mut group = group.into_iter();
-        while let Some(waiting) = group.next() {
-            if let Err(error) = self.check(&waiting.request, &written, now) {
+        let mut requests = requests.into_iter();
+        while let (Some(group), Some(waiting)) = (forming.as_mut(), requests.next()) {
+            if let Err(error) = group.check(&waiting.request, &collected.conflicts, now) {
                 waiting.answer(Err(error));
                 continue;
             }
-            let stamp = stamp::stamp(version, index(accepted.len()));
-            let applied = apply(&waiting.request, &stamp, &mut writes, &base.snapshot);
-            accepted.push(waiting);
-            match applied {
-                Ok(touched) => {
-                    for span in touched {
-                        written.add(span.clone());
-                        spans.push(span);
-                    }
-                }
-                // The base can't be read. Nothing of the group was written.
-                Err(error) => {
-                    self.fail(&error);
-                    accepted.extend(group);
-                    return answer_all(accepted, &error);
-                }
-            }
-        }
-        if accepted.is_empty() {
-            return;
-        }
-        let group = Group {
-            version,
-            writes: settle(writes),
-        };
-        match self.make_durable(&group) {
-            Ok(snapshot) => {
-                self.conflicts.add(written, version, now);
-                self.current.publish(Published { snapshot }, now);
-                self.watches.fire(spans.iter());
-                for (position, mut waiting) in accepted.into_iter().enumerate() {
-                    let watches = std::mem::take(&mut waiting.request.watches);
-                    arm(&self.current, &self.watches, watches);
-                    waiting.answer(Ok(stamp::stamp(version, index(position))));
-                }
-            }
-            // It was closed before: nothing was written.
-            Err(StoreError::Closed { reason }) => {
-                let closed = Error::from(StoreError::Closed { reason });
-                self.fail(&closed);
-                answer_all(accepted, &closed);
-            }
-            Err(error) => {
-                let error = Error::from(error);
+            if let Err(error) = group.add(waiting) {
+                // Nothing of the group was written.
                 self.fail(&error);
-                answer_all(
-                    accepted,
-                    &unknown(&format!("it could not be made durable: {error}")),
-                );
+                let mut refused = forming.take().map_or_else(Vec::new, |group| group.accepted);
+                refused.extend(requests);
+                return answer_all(refused, &error);
             }
         }
     }
 
-    /// One flush, then the new state.
-    fn make_durable(&mut self, group: &Group) -> Result<Snapshot, StoreError> {
-        self.store.append(group)?;
-        self.store.apply(group)?;
-        self.store.snapshot()
+    /// One flush, then the new state; or what to answer. Closes the store if there is no new state.
+    fn make_durable(&self, group: &Group) -> Result<Snapshot, Error> {
+        let refused = match self.store.append(group) {
+            Ok(()) => {
+                let shown = self.store.apply(group).and_then(|()| self.store.snapshot());
+                // It is durable, whatever it is that keeps it from being shown: it may be that something else closed
+                // the store meanwhile (`a_store_that_closes_in_a_flush_says_unknown`).
+                return shown.map_err(|error| self.fail_unknown(&error.into()));
+            }
+            Err(error) => error,
+        };
+        Err(match refused {
+            // It was closed before: nothing was written.
+            StoreError::Closed { .. } => {
+                let closed = refused.into();
+                self.fail(&closed);
+                closed
+            }
+            refused => self.fail_unknown(&refused.into()),
+        })
+    }
+
+    /// Closes the store; returns what to answer whoever may be committed or not.
+    fn fail_unknown(&self, cause: &Error) -> Error {
+        self.fail(cause);
+        unknown(&format!("it could not be made durable: {cause}"))
+    }
+
+    /// Shows a group that was flushed to everybody; returns what to answer.
+    fn publish(&self, sealed: &mut Sealed, flushed: Result<Snapshot, Error>) -> Result<(), Error> {
+        let snapshot = flushed?;
+        self.current.publish(Published { snapshot }, sealed.now);
+        self.watches.fire(&sealed.group.writes);
+        for waiting in &mut sealed.accepted {
+            let watches = std::mem::take(&mut waiting.request.watches);
+            arm(&self.current, &self.watches, watches);
+        }
+        Ok(())
     }
 
     /// A flush that failed may or may not have reached the disk, and must not be tried again: the
     /// store closes, and says so to everybody.
-    fn fail(&mut self, cause: &Error) {
-        tracing::error!(error = %cause, "the store closes");
-        self.current.close(&Error::Closed {
-            reason: format!("a commit could not be made durable: {cause}").into(),
-            cause: Some(Arc::new(cause.clone())),
-        });
-        self.watches.close();
+    fn fail(&self, cause: &Error) {
+        fail(
+            &self.current,
+            &self.watches,
+            "a commit could not be made durable",
+            cause,
+        );
     }
+}
 
-    fn check(&self, request: &Request, group: &GroupWrites, now: Instant) -> Result<(), Error> {
+impl Collected {
+    /// Ends the collecting of a group: what comes later conflicts with it and sees its writes.
+    fn seal(&mut self, forming: Forming, now: Instant) -> Sealed {
+        let Forming {
+            version,
+            writes,
+            by_hand,
+            accepted,
+            ..
+        } = forming;
+        self.version = version;
+        self.conflicts.add(&writes, by_hand, version, now);
+        self.last = Arc::new(writes);
+        let writes = settle(&self.last);
+        Sealed {
+            group: Group { version, writes },
+            now,
+            accepted,
+        }
+    }
+}
+
+impl Forming {
+    fn check(&self, request: &Request, conflicts: &Conflicts, now: Instant) -> Result<(), Error> {
         let Some((since, version)) = request.read_at else {
             return Ok(());
         };
         if now.saturating_duration_since(since) > TRANSACTION_AGE_MAX {
             return Err(Error::TransactionTooOld);
         }
-        match self.conflicts.check(version, &request.reads) {
+        match conflicts.check(version, &request.reads) {
             Verdict::TooOld => Err(Error::TransactionTooOld),
             Verdict::Conflict => Err(Error::Conflict),
-            Verdict::Clean if request.reads.iter().any(|span| group.touches(span)) => {
+            Verdict::Clean if request.reads.iter().any(|span| self.touches(span)) => {
                 Err(Error::Conflict)
             }
             Verdict::Clean => Ok(()),
+        }
+    }
+
+    /// Adds the writes of `waiting` to those of the group.
+    fn add(&mut self, mut waiting: Waiting) -> Result<(), Error> {
+        let stamp = stamp::stamp(self.version, index(self.accepted.len()));
+        self.size_bytes += waiting.request.size_bytes;
+        let mutations = std::mem::take(&mut waiting.request.mutations);
+        let conflicts = std::mem::take(&mut waiting.request.conflicts);
+        self.accepted.push(waiting);
+        for span in conflicts {
+            self.by_hand.add(span);
+        }
+        for mutation in mutations {
+            self.apply(mutation, &stamp)?;
+        }
+        Ok(())
+    }
+
+    /// Whether an earlier transaction of the group wrote something in `span`.
+    fn touches(&self, span: &Span) -> bool {
+        self.writes.touches(span) || self.by_hand.touches(span)
+    }
+
+    /// Applies one write.
+    fn apply(&mut self, mutation: Mutation, stamp: &CommitVersionstamp) -> Result<(), Error> {
+        let (key, value) = match mutation {
+            Mutation::Set(key, value) => (key, value),
+            Mutation::Clear(key) => {
+                self.writes.clear(key);
+                return Ok(());
+            }
+            Mutation::ClearRange(begin, end) => {
+                self.writes.clear_range(begin, end);
+                return Ok(());
+            }
+            Mutation::Add(key, delta) => {
+                let written = Some(Written::Added(delta));
+                let sum = page::value(&key, written, self.newest(&key)?)?;
+                (key, sum.expect("a sum is a value"))
+            }
+            Mutation::SetStampedKey(template, value) => (stamp::fill(&template, stamp), value),
+            Mutation::SetStampedValue(key, template) => (key, stamp::fill(&template, stamp)),
+        };
+        self.writes.set(key, value);
+        Ok(())
+    }
+
+    /// The newest value of `key`: the group's, that of the group before, or the base's.
+    fn newest(&self, key: &[u8]) -> Result<Option<Bytes>, Error> {
+        let written = self.writes.get(key).or_else(|| self.last.get(key));
+        match written {
+            Some(Written::Value(value)) => Ok(value),
+            // No group leaves anything to be added or stamped.
+            Some(Written::Added(_) | Written::Stamped) | None => Ok(self.base.snapshot.get(key)?),
         }
     }
 }
@@ -243,6 +423,26 @@ impl Waiting {
         // Whoever asked may be gone; the commit stands.
         let _ = self.done.send(outcome);
     }
+}
+
+impl Sealed {
+    /// Answers its transactions.
+    fn answer(self, outcome: Result<(), Error>) {
+        for (position, waiting) in self.accepted.into_iter().enumerate() {
+            let stamp = stamp::stamp(self.group.version, index(position));
+            waiting.answer(outcome.clone().map(|()| stamp));
+        }
+    }
+}
+
+/// Tells everybody that the store closes, because of `what`.
+pub(crate) fn fail(current: &Current, watches: &Watches, what: &str, cause: &Error) {
+    tracing::error!(error = %cause, what, "the store closes");
+    current.close(&Error::Closed {
+        reason: format!("{what}: {cause}").into(),
+        cause: Some(Arc::new(cause.clone())),
+    });
+    watches.close();
 }
 
 /// Arms watches, comparing with the newest state.
@@ -270,65 +470,18 @@ fn index(position: usize) -> u16 {
     u16::try_from(position).expect("a group is far below 65536")
 }
 
-/// Applies the writes of `request` to those of its group; returns what it wrote.
-fn apply(
-    request: &Request,
-    stamp: &CommitVersionstamp,
-    writes: &mut WriteSet,
-    base: &Snapshot,
-) -> Result<Vec<Span>, Error> {
-    let mut spans = request.conflicts.clone();
-    spans.reserve(request.mutations.len());
-    for mutation in &request.mutations {
-        spans.push(match mutation.clone() {
-            Mutation::Set(key, value) => {
-                writes.set(key.clone(), value);
-                Span::Key(key)
-            }
-            Mutation::Clear(key) => {
-                writes.clear(key.clone());
-                Span::Key(key)
-            }
-            Mutation::ClearRange(begin, end) => {
-                writes.clear_range(begin.clone(), end.clone());
-                Span::Range(begin, end)
-            }
-            Mutation::Add(key, delta) => {
-                add(writes, &key, delta, base)?;
-                Span::Key(key)
-            }
-            Mutation::SetStampedKey(template, value) => {
-                let key = stamp::fill(&template, stamp);
-                writes.set(key.clone(), value);
-                Span::Key(key)
-            }
-            Mutation::SetStampedValue(key, template) => {
-                writes.set(key.clone(), stamp::fill(&template, stamp));
-                Span::Key(key)
-            }
-        });
-    }
-    Ok(spans)
-}
-
-/// Adds to the newest value there is: the group's, else the base's.
-fn add(writes: &mut WriteSet, key: &Bytes, delta: i64, base: &Snapshot) -> Result<(), Error> {
-    writes.add(key.clone(), delta);
-    if let Some(Written::Added(_)) = writes.get(key) {
-        let sum = page::value(key, Some(Written::Added(delta)), base.get(key)?)?;
-        writes.set(key.clone(), sum.expect("a sum is a value"));
-    }
-    Ok(())
-}
-
-fn settle(writes: WriteSet) -> Vec<Write> {
-    let Settled { cleared, values } = writes.into_settled();
-    let cleared = cleared
-        .into_iter()
-        .map(|(begin, end)| Write::ClearRange { begin, end });
-    let values = values.into_iter().map(|(key, value)| match value {
-        Some(value) => Write::Set { key, value },
-        None => Write::Clear { key },
+/// What a group writes, in an order in which it can be applied.
+fn settle(writes: &WriteSet) -> Vec<Write> {
+    let cleared = writes.cleared().map(|(begin, end)| Write::ClearRange {
+        begin: begin.clone(),
+        end: end.clone(),
+    });
+    let values = writes.values().map(|(key, value)| match value.clone() {
+        Some(value) => Write::Set {
+            key: key.clone(),
+            value,
+        },
+        None => Write::Clear { key: key.clone() },
     });
     cleared.chain(values).collect()
 }

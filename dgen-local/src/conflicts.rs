@@ -13,7 +13,7 @@ use std::{
 
 use bytes::Bytes;
 
-use crate::span::Span;
+use crate::{span::Span, write_set::WriteSet};
 
 /// So many runs of a tier become one of the next.
 const TIER_RUNS: usize = 16;
@@ -73,11 +73,16 @@ impl Conflicts {
         Verdict::Clean
     }
 
-    /// Adds the writes of the group committed as `version` at `now`.
-    pub(crate) fn add(&mut self, writes: GroupWrites, version: u64, now: Instant) {
+    /// Adds what the group committed as `version` at `now` wrote, and the conflicts that it added by hand.
+    pub(crate) fn add(
+        &mut self,
+        writes: &WriteSet,
+        by_hand: GroupSpans,
+        version: u64,
+        now: Instant,
+    ) {
         self.forget(now);
-        let run = writes.into_run(version, now);
-        self.push(0, run);
+        self.push(0, Run::new(writes, by_hand, version, now));
     }
 
     fn push(&mut self, tier: usize, run: Run) {
@@ -103,15 +108,14 @@ impl Conflicts {
     }
 }
 
-/// The writes of a group as it is put together: later transactions of a group conflict with
-/// earlier ones.
+/// What a group counts as written besides what it writes.
 #[derive(Debug, Default)]
-pub(crate) struct GroupWrites {
+pub(crate) struct GroupSpans {
     keys: BTreeMap<Bytes, ()>,
     ranges: Vec<(Bytes, Bytes)>,
 }
 
-impl GroupWrites {
+impl GroupSpans {
     pub(crate) fn add(&mut self, span: Span) {
         match span {
             Span::Key(key) => drop(self.keys.insert(key, ())),
@@ -140,20 +144,6 @@ impl GroupWrites {
             Span::Range(..) => false,
         }
     }
-
-    fn into_run(self, version: u64, now: Instant) -> Run {
-        let keys = self.keys.into_keys().map(|key| (key, version)).collect();
-        let mut steps = Steps::default();
-        for (begin, end) in self.ranges {
-            steps.raise(begin, end, version);
-        }
-        Run {
-            keys,
-            steps,
-            newest: version,
-            newest_at: now,
-        }
-    }
 }
 
 /// The writes of one group, or of several.
@@ -167,6 +157,28 @@ struct Run {
 }
 
 impl Run {
+    fn new(writes: &WriteSet, by_hand: GroupSpans, version: u64, now: Instant) -> Self {
+        let written = writes.values().map(|(key, _)| (key.clone(), version));
+        let mut keys: Vec<(Bytes, u64)> = written.collect();
+        if !by_hand.keys.is_empty() {
+            keys.extend(by_hand.keys.into_keys().map(|key| (key, version)));
+            sort(&mut keys);
+        }
+        let mut steps = Steps::default();
+        let cleared = writes
+            .cleared()
+            .map(|(begin, end)| (begin.clone(), end.clone()));
+        for (begin, end) in cleared.chain(by_hand.ranges) {
+            steps.raise(begin, end, version);
+        }
+        Self {
+            keys,
+            steps,
+            newest: version,
+            newest_at: now,
+        }
+    }
+
     fn is_written_since(&self, span: &Span, version: u64) -> bool {
         match span {
             Span::Key(key) => {
@@ -188,19 +200,29 @@ impl Run {
     fn merge(runs: impl Iterator<Item = Run>) -> Run {
         let mut runs = runs;
         let mut merged = runs.next().expect("a tier is merged when it is full");
-        let mut keys: BTreeMap<Bytes, u64> = merged.keys.into_iter().collect();
         for run in runs {
-            // Runs come oldest first, so a later version replaces an earlier one.
-            keys.extend(run.keys);
+            merged.keys.extend(run.keys);
             for (begin, end, version) in run.steps.ranges() {
                 merged.steps.raise(begin, end, version);
             }
             merged.newest = run.newest;
             merged.newest_at = run.newest_at;
         }
-        merged.keys = keys.into_iter().collect();
+        sort(&mut merged.keys);
         merged
     }
+}
+
+/// Puts keys in order, each once, with the version that comes last. A stable sort of a few sorted runs merges them.
+fn sort(keys: &mut Vec<(Bytes, u64)>) {
+    keys.sort_by(|(one, _), (other, _)| one.cmp(other));
+    keys.dedup_by(|(later, version), (key, newest)| {
+        let is_same = later == key;
+        if is_same {
+            *newest = *version;
+        }
+        is_same
+    });
 }
 
 /// A version for every key: each entry holds from its key to the next entry's. 0 is none.
@@ -283,6 +305,20 @@ mod tests {
         one_begin < one_end && begin < end && one_begin < end && begin < one_end
     }
 
+    /// A group that writes every other span, and adds a conflict for each of the rest.
+    fn group(spans: &[Span]) -> (WriteSet, GroupSpans) {
+        let (mut written, mut by_hand) = (WriteSet::default(), GroupSpans::default());
+        for (index, span) in spans.iter().enumerate() {
+            match span.clone() {
+                span if index % 2 == 1 => by_hand.add(span),
+                Span::Key(key) if index % 4 == 0 => written.set(key, Bytes::new()),
+                Span::Key(key) => written.clear(key),
+                Span::Range(begin, end) => written.clear_range(begin, end),
+            }
+        }
+        (written, by_hand)
+    }
+
     proptest! {
         /// SPEC B1: through every merge of runs, a read conflicts exactly with what was written
         /// after its version; a transaction older than all that is known is too old.
@@ -296,11 +332,8 @@ mod tests {
             let window = Duration::from_millis(forget_every);
             let mut conflicts = Conflicts::new(window, 0);
             for (version, writes) in (1..).zip(&groups) {
-                let mut group = GroupWrites::default();
-                for span in writes {
-                    group.add(span.clone());
-                }
-                conflicts.add(group, version, start + Duration::from_millis(version));
+                let (written, by_hand) = group(writes);
+                conflicts.add(&written, by_hand, version, start + Duration::from_millis(version));
             }
             let newest = groups.len() as u64;
             for (version, reads) in checks {
@@ -323,12 +356,9 @@ mod tests {
             writes in prop::collection::vec(span(), 0..8),
             read in span(),
         ) {
-            let mut group = GroupWrites::default();
-            for write in &writes {
-                group.add(write.clone());
-            }
+            let (written, by_hand) = group(&writes);
             let expected = writes.iter().any(|write| overlap(write, &read));
-            prop_assert_eq!(group.touches(&read), expected);
+            prop_assert_eq!(written.touches(&read) || by_hand.touches(&read), expected);
         }
     }
 }

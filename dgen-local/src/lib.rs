@@ -5,8 +5,9 @@
 //! and what was damaged is an error that says where.
 //!
 //! How it is built, from the disk up: [`disk`] is a folder, or a stand-in for one that tests crash;
-//! the log takes each group of commits with one flush; the tree, in redb, holds everything in
-//! order, and is flushed when the log has grown; above them transactions, conflicts, watches.
+//! the log takes each group of commits with one flush; the overlay, in memory, holds what is new; the
+//! tree, in redb, holds everything in order, and takes the overlay when that or the log has grown, while
+//! commits go on; above them transactions, conflicts, watches.
 //!
 //! # Examples
 //! ```
@@ -22,6 +23,7 @@ mod block_file;
 mod commit;
 mod conflicts;
 pub mod disk;
+mod intake;
 mod lock_file;
 mod log;
 mod open;

@@ -8,7 +8,10 @@
 //! has already placed, which halves the price of a flush, and a sector that never reached the
 //! disk is recognised.
 //!
-//! Leaves out: when to checkpoint and which segment counts. The store decides both.
+//! While a checkpoint is written, the groups since the one before are in two segments: the older is full, and
+//! the younger follows it.
+//!
+//! Leaves out: when to checkpoint, which segment counts first, and when one is removed. The store decides.
 
 mod layout;
 mod record;
@@ -51,7 +54,8 @@ struct OpenSegment {
 }
 
 impl Log {
-    /// Opens segment `sequence` and hands each group after `checkpoint` to `replay`, oldest first.
+    /// Opens segment `sequence`, and those in use behind it, and hands each group after `checkpoint` to
+    /// `replay`, oldest first.
     ///
     /// A torn tail is blanked, and what was found is flushed, so that it cannot vanish later.
     pub(crate) fn open(
@@ -61,7 +65,15 @@ impl Log {
         checkpoint: u64,
         replay: &mut Replay<'_>,
     ) -> Result<Self, RecoveryError> {
-        let found = recovery::recover(&*disk, store_id, sequence, checkpoint, replay)?;
+        let mut sequence = sequence;
+        let found = loop {
+            let next = recovery::follower(&*disk, store_id, sequence)?;
+            let found = recovery::recover(&*disk, store_id, sequence, checkpoint, next, replay)?;
+            if next.is_none() {
+                break found;
+            }
+            sequence += 1;
+        };
         let log = Self {
             disk,
             store_id,
@@ -111,8 +123,8 @@ impl Log {
         self.write_seal()
     }
 
-    /// Makes the next segment, of at least `size_bytes` and with room for a group of
-    /// `payload_bytes`, and leaves it for [`switch`](Log::switch).
+    /// Makes the next segment, of at least `size_bytes` and with room for a group of `payload_bytes`, and leaves
+    /// it for [`switch`](Log::switch).
     pub(crate) fn prepare_next(
         &self,
         size_bytes: u64,
@@ -122,28 +134,18 @@ impl Log {
             + record::record_bytes(payload_bytes)
             + record::SEAL_BYTES;
         let size_bytes = size_bytes.max(needed);
-        let sequence = self.segment.sequence + 1;
-        let created = create_segment(
-            &*self.disk,
-            self.store_id,
-            sequence,
-            self.version,
-            size_bytes,
-        );
-        if created.is_err() {
-            // Best effort, to give the space back: the next open removes it otherwise.
-            let _ = self.disk.remove(&segment_name(sequence));
-        }
-        created.map(NextSegment)
+        prepare(&*self.disk, self.segment.sequence + 1, size_bytes)
     }
 
-    /// Goes on in `next`, after a durable checkpoint names it, and removes the older segment.
+    /// Goes on in `next`. The older segment stays until a durable checkpoint names this one.
     pub(crate) fn switch(&mut self, next: NextSegment) -> io::Result<()> {
-        let old = segment_name(self.segment.sequence);
-        self.segment = next.0;
-        self.checkpoint = self.version;
-        self.write_seal()?;
-        self.disk.remove(&old)
+        self.segment = next.begin(self.store_id, self.version)?;
+        self.write_seal()
+    }
+
+    /// Whether so much of the segment is used that the next one should be made.
+    pub(crate) fn is_half_full(&self) -> bool {
+        self.segment.end >= self.segment.size_bytes / 2
     }
 
     /// Version of the last durable checkpoint.
@@ -180,13 +182,38 @@ impl Log {
     }
 }
 
-/// A segment that is durable and not yet in use.
+/// A segment that is filled, durably, and not yet in use.
 #[derive(Debug)]
-pub(crate) struct NextSegment(OpenSegment);
+pub(crate) struct NextSegment {
+    file: Arc<dyn DiskFile>,
+    sequence: u64,
+    size_bytes: u64,
+}
 
 impl NextSegment {
-    pub(crate) fn sequence(&self) -> u64 {
-        self.0.sequence
+    /// Says whether a group of that many payload bytes fits into it.
+    pub(crate) fn has_room(&self, payload_bytes: usize) -> bool {
+        let needed = segment::first_group_offset()
+            + record::record_bytes(payload_bytes)
+            + record::SEAL_BYTES;
+        self.size_bytes >= needed
+    }
+
+    /// Says, durably, that it follows `version`.
+    fn begin(self, store_id: u64, version: u64) -> io::Result<OpenSegment> {
+        let header = SegmentHeader {
+            store_id,
+            sequence: self.sequence,
+            size_bytes: self.size_bytes,
+            version,
+        };
+        segment::begin(&*self.file, &header)?;
+        Ok(OpenSegment {
+            file: self.file,
+            sequence: self.sequence,
+            size_bytes: self.size_bytes,
+            end: segment::first_group_offset(),
+        })
     }
 }
 
@@ -197,29 +224,26 @@ pub(crate) fn create_first(
     size_bytes: u64,
     sequence: u64,
 ) -> io::Result<()> {
-    create_segment(disk, store_id, sequence, 0, size_bytes).map(drop)
+    prepare(disk, sequence, size_bytes)?
+        .begin(store_id, 0)
+        .map(drop)
 }
 
-fn create_segment(
-    disk: &dyn Disk,
-    store_id: u64,
-    sequence: u64,
-    version: u64,
-    size_bytes: u64,
-) -> io::Result<OpenSegment> {
-    let header = SegmentHeader {
-        store_id,
-        sequence,
-        size_bytes: segment::round_size(size_bytes),
-        version,
-    };
-    let file = segment::create(disk, &header)?;
-    Ok(OpenSegment {
-        file,
-        sequence,
-        size_bytes: header.size_bytes,
-        end: segment::first_group_offset(),
-    })
+/// Makes segment `sequence`, of at least `size_bytes`.
+pub(crate) fn prepare(disk: &dyn Disk, sequence: u64, size_bytes: u64) -> io::Result<NextSegment> {
+    let size_bytes = segment::round_size(size_bytes);
+    match segment::prepare(disk, sequence, size_bytes) {
+        Ok(file) => Ok(NextSegment {
+            file,
+            sequence,
+            size_bytes,
+        }),
+        Err(error) => {
+            // Best effort, to give the space back: the next open removes it otherwise.
+            let _ = disk.remove(&segment_name(sequence));
+            Err(error)
+        }
+    }
 }
 
 #[cfg(test)]

@@ -14,7 +14,7 @@ use crate::{
 /// Opens the store in the directory `path`, which is made if it does not exist, with the default
 /// [`Options`].
 ///
-/// Blocks while it reads the disk, longer after a crash: it replays at most one segment of its log.
+/// Blocks while it reads the disk, longer after a crash: it replays at most two segments of its log.
 /// One OS process at a time; not on a network file system, whose locks and flushes can't be
 /// trusted. Dropping the last handle closes the store.
 ///
@@ -88,8 +88,9 @@ impl Options {
         self
     }
 
-    /// The size of a log segment, after which the tree is flushed: what is replayed at most after a
-    /// crash, and what a new store takes of the disk at least. Default: 16 MiB.
+    /// The size of a log segment, after which what is new goes into the tree. Twice that is replayed at most after a
+    /// crash. A new store takes once that of the disk, and one at work up to three times, for its log. What is new is
+    /// in memory, up to twice that, and as much again while it goes into the tree. Default: 16 MiB.
     #[must_use]
     pub fn segment_size_bytes(mut self, bytes: u64) -> Self {
         self.segment_size_bytes = bytes;
@@ -154,10 +155,8 @@ impl Options {
     /// [`OpenError::Io`].
     pub fn in_memory(&self) -> Result<Database, OpenError> {
         let path = Path::new("memory");
-        let store = RedbStore::in_memory(&self.store_options())
-            .map_err(|error| OpenError::from_store(path, error))?;
         Ok(Database::new(LocalBackend::inline(
-            store,
+            RedbStore::in_memory(),
             self.env.clone(),
             self.watches_max,
             path,

@@ -64,15 +64,22 @@ impl Current {
     /// Makes `published` the newest, and takes the states of transactions that are too old at
     /// `now`.
     pub(crate) fn publish(&self, published: Published, now: Instant) {
+        self.refresh(published);
+        self.reap(now);
+    }
+
+    /// Makes `published` the newest, unless a newer one came before; it may be the same state in another form.
+    pub(crate) fn refresh(&self, published: Published) {
         let old = {
             let mut newest = self.newest.write().unwrap_or_else(PoisonError::into_inner);
             match &mut *newest {
-                Ok(newest) => Some(std::mem::replace(newest, Arc::new(published))),
-                Err(_closed) => None,
+                Ok(newest) if newest.version() <= published.version() => {
+                    Some(std::mem::replace(newest, Arc::new(published)))
+                }
+                Ok(_) | Err(_) => None,
             }
         };
         drop(old);
-        self.reap(now);
     }
 
     /// Ends every read with `closed`: the store is closed. The first error stays.
@@ -167,5 +174,35 @@ pub(crate) fn closed_by_owner() -> Error {
     Error::Closed {
         reason: "it was closed by its owner".into(),
         cause: None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use dgen_backend::env::Env;
+
+    use super::*;
+    use crate::store::Group;
+
+    /// SPEC B1: two groups that are published by two threads, the later one first: nobody sees the earlier state
+    /// behind the later one.
+    #[test]
+    fn an_older_state_takes_no_newer_ones_place() {
+        let store = RedbStore::in_memory();
+        let mut states = (1..=2).map(|version| {
+            let writes = Vec::new();
+            store.apply(&Group { version, writes }).unwrap();
+            Published {
+                snapshot: store.snapshot().unwrap(),
+            }
+        });
+        let (first, second) = (states.next().unwrap(), states.next().unwrap());
+        let current = Current::new(Published {
+            snapshot: RedbStore::in_memory().snapshot().unwrap(),
+        });
+        let now = Env::system().now();
+        current.publish(second, now);
+        current.publish(first, now);
+        assert_eq!(current.newest().unwrap().version(), 2);
     }
 }

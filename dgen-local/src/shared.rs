@@ -1,6 +1,6 @@
 //! What every transaction of an open store shares.
 
-use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use dgen_backend::{CommitVersionstamp, Error, Read, env::Env};
 use tokio::sync::oneshot;
@@ -21,8 +21,8 @@ pub(crate) struct Shared {
 
 /// How a commit reaches the committer; gone once the store is closed.
 pub(crate) enum CommitPath {
-    /// On a thread of its own, which flushes.
-    Thread(Mutex<Option<mpsc::Sender<Waiting>>>),
+    /// On threads of its own, which flush.
+    Threads(Arc<Committer>),
     /// In the caller: nothing is flushed.
     Inline(Mutex<Option<Box<Committer>>>),
 }
@@ -46,19 +46,15 @@ impl Shared {
     pub(crate) fn commit(&self, request: Request) -> Read<CommitVersionstamp> {
         match &self.path {
             CommitPath::Inline(committer) => {
-                let mut committer = committer.lock().unwrap_or_else(PoisonError::into_inner);
-                Read::ready(match &mut *committer {
+                let committer = committer.lock().unwrap_or_else(PoisonError::into_inner);
+                Read::ready(match &*committer {
                     Some(committer) => committer.commit_one(request),
                     None => Err(self.closed()),
                 })
             }
-            CommitPath::Thread(sender) => {
+            CommitPath::Threads(committer) => {
                 let (done, outcome) = oneshot::channel();
-                let sent = match &*sender.lock().unwrap_or_else(PoisonError::into_inner) {
-                    Some(sender) => sender.send(Waiting { request, done }).is_ok(),
-                    None => false,
-                };
-                if !sent {
+                if !committer.intake.submit(Waiting { request, done }) {
                     return Read::ready(Err(self.closed()));
                 }
                 Read::pending(async move {
@@ -75,15 +71,13 @@ impl Shared {
     /// Takes no more commits. Those on their way are finished; then the committer closes the store.
     pub(crate) fn close(&self) {
         match &self.path {
-            CommitPath::Thread(sender) => {
-                drop(sender.lock().unwrap_or_else(PoisonError::into_inner).take());
-            }
+            CommitPath::Threads(committer) => committer.intake.close(),
             CommitPath::Inline(committer) => {
                 let committer = committer
                     .lock()
                     .unwrap_or_else(PoisonError::into_inner)
                     .take();
-                if let Some(mut committer) = committer {
+                if let Some(committer) = committer {
                     committer.close(&closed_by_owner());
                 }
             }

@@ -6,11 +6,17 @@
 //!
 //! Leaves out: transactions, conflicts, watches.
 
+mod below;
+mod checkpoints;
 pub(crate) mod damage;
 mod group;
+mod layers;
 mod options;
+mod overlay;
 mod poison;
+mod ranges;
 mod redb_store;
+mod row;
 pub(crate) mod store_error;
 mod tree;
 
@@ -37,8 +43,9 @@ pub(crate) trait Base: Send + Sync {
     /// `Closed`, or what a read may return.
     fn snapshot(&self) -> Result<Self::Snapshot, StoreError>;
 
-    /// Makes the group durable; it is when this returns. Costs one flush, and a checkpoint when
-    /// the log segment is full.
+    /// Makes the group durable; it is when this returns. Costs one flush, and those of a new segment where
+    /// the log's is full. Waits for a checkpoint that is being written where the next one is due, and writes
+    /// that one itself where no thread does.
     ///
     /// # Errors
     ///

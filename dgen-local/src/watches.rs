@@ -19,7 +19,7 @@ use bytes::Bytes;
 use dgen_backend::Error;
 use tokio::sync::oneshot;
 
-use crate::span::Span;
+use crate::store::Write;
 
 /// In the order in which they were made, which is the order in which they fire. Mostly there is one.
 type ByNumber = Vec<(u64, oneshot::Sender<()>)>;
@@ -126,21 +126,21 @@ impl Watches {
     }
 
     /// Fires every watch on what was written.
-    pub(crate) fn fire<'a>(&self, written: impl Iterator<Item = &'a Span>) {
+    pub(crate) fn fire(&self, written: &[Write]) {
         let mut fired: Vec<ByNumber> = Vec::new();
         let mut by_key = self.by_key.lock().unwrap_or_else(PoisonError::into_inner);
         if by_key.is_empty() {
             return;
         }
-        for span in written {
-            match span {
-                Span::Key(key) => fired.extend(by_key.remove(key)),
-                Span::Range(begin, end) if begin < end => {
+        for write in written {
+            match write {
+                Write::Set { key, .. } | Write::Clear { key } => fired.extend(by_key.remove(key)),
+                Write::ClearRange { begin, end } if begin < end => {
                     let inside = by_key.range(begin.clone()..end.clone());
                     let keys: Vec<Bytes> = inside.map(|(key, _)| key.clone()).collect();
                     fired.extend(keys.iter().filter_map(|key| by_key.remove(key)));
                 }
-                Span::Range(..) => {}
+                Write::ClearRange { .. } => {}
             }
         }
         // Whoever is woken may drop a watch, which takes the lock.

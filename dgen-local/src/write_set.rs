@@ -1,7 +1,7 @@
 //! What a transaction has written, as its own reads see it.
 //!
-//! Entries by key, above ranges that were cleared, above the snapshot. The commit does not use it:
-//! that replays the writes in their order.
+//! Entries by key, above ranges that were cleared, above the snapshot. The commit replays the writes in their
+//! order, into one of its own for the whole group.
 
 use std::{
     collections::BTreeMap,
@@ -21,14 +21,6 @@ pub(crate) enum Written {
     Added(i64),
     /// It is set by versionstamp, and has no value yet.
     Stamped,
-}
-
-/// Writes whose outcome depends on nothing any more.
-pub(crate) struct Settled {
-    /// Ranges that are gone, disjoint.
-    pub(crate) cleared: Vec<(Bytes, Bytes)>,
-    /// Keys that are set or gone, after that.
-    pub(crate) values: Vec<(Bytes, Option<Bytes>)>,
 }
 
 /// The writes of one transaction.
@@ -133,20 +125,30 @@ impl WriteSet {
             .any(|(first, last)| &first[..] <= key && key < &last[..])
     }
 
-    /// The writes in an order in which they can be applied: ranges, then keys. For a set in which
-    /// nothing is left to be added or stamped.
-    pub(crate) fn into_settled(self) -> Settled {
-        let values = self
-            .entries
-            .into_iter()
+    /// Whether anything in `span` was written. For a set in which nothing is left to be stamped.
+    pub(crate) fn touches(&self, span: &Span) -> bool {
+        match span {
+            Span::Key(key) => self.entries.contains_key(key) || self.cleared.contains(key),
+            Span::Range(begin, end) => {
+                self.entries(begin, end).next().is_some()
+                    || (begin < end && self.cleared.overlapping(begin, end).next().is_some())
+            }
+        }
+    }
+
+    /// Ranges that are gone, disjoint, before [`values`](Self::values) are set.
+    pub(crate) fn cleared(&self) -> impl Iterator<Item = (&Bytes, &Bytes)> {
+        self.cleared.0.iter()
+    }
+
+    /// Keys that are set or gone: all, where nothing is left to be added or stamped.
+    pub(crate) fn values(&self) -> impl Iterator<Item = (&Bytes, &Option<Bytes>)> {
+        self.entries
+            .iter()
             .filter_map(|(key, written)| match written {
                 Written::Value(value) => Some((key, value)),
                 Written::Added(_) | Written::Stamped => None,
-            });
-        Settled {
-            cleared: self.cleared.0.into_iter().collect(),
-            values: values.collect(),
-        }
+            })
     }
 
     /// The parts of a range whose content depends on the snapshot: what a read of it read.

@@ -17,7 +17,7 @@ use std::{
 };
 
 use dgen_backend::{
-    Database, Error,
+    Database, Error, KeyRange,
     env::{BoxFuture, Env, Environment},
 };
 use dgen_local::{
@@ -425,12 +425,149 @@ async fn commits_wait_for_a_slow_flush() {
     assert_eq!(disk.counts().syncs - before, 2);
 }
 
+/// SPEC B1, L3: what comes during a flush is checked and added up at once, against what is being flushed: it
+/// conflicts with that, and counts on from it.
+#[tokio::test]
+async fn what_comes_during_a_flush_counts_on_from_it() {
+    let (db, gate, disk, _) = slow_store();
+    set(&db, b"read", b"before").await.unwrap();
+    let before = disk.counts().syncs;
+    let late = db.begin().unwrap();
+    assert_eq!(late.get(b"read").await.unwrap().unwrap(), "before");
+    late.add(b"count", 1_000_000).unwrap();
+    gate.shut();
+    let first = db.begin().unwrap();
+    first.set(b"read", b"after").unwrap();
+    first.clear_range(&KeyRange::new(b"c", b"d")).unwrap();
+    first.add(b"count", 7).unwrap();
+    let first_stamp = first.versionstamp();
+    let first = first.commit();
+    gate.until_somebody_waits();
+    let late = late.commit();
+    let mut others = Vec::new();
+    let mut stamps = Vec::new();
+    for _ in 0..99 {
+        let tx = db.begin().unwrap();
+        tx.add(b"count", 1).unwrap();
+        stamps.push(tx.versionstamp());
+        others.push(tx.commit());
+    }
+    for _ in 0..100 {
+        tokio::task::yield_now().await;
+    }
+    let seen = get(&db, b"count").await;
+    gate.open();
+    assert_eq!(seen.unwrap(), None, "seen before");
+    first.await.unwrap();
+    let late = late.await.unwrap_err();
+    assert!(matches!(late, Error::Conflict), "{late}");
+    for other in join_all(others).await {
+        other.unwrap();
+    }
+    let mut last = first_stamp.await.unwrap();
+    for stamp in join_all(stamps).await {
+        let stamp = stamp.unwrap();
+        assert!(stamp > last, "{stamp:?} is not behind {last:?}");
+        last = stamp;
+    }
+    let count = get(&db, b"count").await.unwrap().unwrap();
+    assert_eq!(count, 106i64.to_le_bytes());
+    assert_eq!(disk.counts().syncs - before, 2);
+}
+
+/// SPEC L2: something else closes the store in the middle of a flush, here a read that finds damage: what was
+/// being flushed may be committed, so its caller is not told that it is not.
+#[tokio::test]
+async fn a_store_that_closes_in_a_flush_says_unknown() {
+    let memory = MemoryDisk::new();
+    let db = Options::default()
+        .open_on(Arc::new(memory.clone()))
+        .unwrap();
+    // More than is read when it is opened.
+    for row in 0..200u8 {
+        set(&db, &[row], &[b'v'; 900]).await.unwrap();
+    }
+    drop(db);
+    let gate = Arc::<Gate>::default();
+    let wait = {
+        let gate = Arc::clone(&gate);
+        move |_| gate.pass()
+    };
+    let slow = SlowDisk::with_wait(Arc::new(memory.clone()), Duration::ZERO, wait);
+    let db = Options::default().open_on(Arc::new(slow)).unwrap();
+    gate.shut();
+    let tx = db.begin().unwrap();
+    tx.set(b"during", b"1").unwrap();
+    let during = tx.commit();
+    gate.until_somebody_waits();
+    let data = memory.bytes("data").unwrap();
+    let rows = (0..data.len() - 900).filter(|at| data[*at..].starts_with(&[b'v'; 900]));
+    let rows: Vec<u64> = rows.map(|at| at as u64 + 450).collect();
+    for row in &rows {
+        memory.flip_bit("data", *row, 3);
+    }
+    let read = get(&db, &[100]).await;
+    gate.open();
+    assert!(matches!(read, Err(Error::Damaged { .. })), "{read:?}");
+    let during = during.await.unwrap_err();
+    assert!(during.maybe_executed(), "{during}");
+    drop(db);
+    for row in &rows {
+        memory.flip_bit("data", *row, 3);
+    }
+    let db = Options::default().open_on(Arc::new(memory)).unwrap();
+    assert_eq!(get(&db, b"during").await.unwrap(), Some(b"1".to_vec()));
+}
+
+/// SPEC L2: a flush fails while others wait behind it: the outcome of what was flushed is unknown, the others are told
+/// that the store is closed, and nothing of theirs is there later.
+#[tokio::test]
+async fn what_waits_behind_a_flush_that_fails_did_not_happen() {
+    let gate = Arc::<Gate>::default();
+    let wait = {
+        let gate = Arc::clone(&gate);
+        move |_| gate.pass()
+    };
+    let memory = MemoryDisk::new();
+    let slow = SlowDisk::with_wait(Arc::new(memory.clone()), Duration::ZERO, wait);
+    let db = Options::default().open_on(Arc::new(slow)).unwrap();
+    set(&db, b"before", b"1").await.unwrap();
+    gate.shut();
+    let commit = |key: &[u8]| {
+        let tx = db.begin().unwrap();
+        tx.set(key, b"2").unwrap();
+        tx.commit()
+    };
+    // The first is flushed and waits at the gate; the second's flush fails.
+    let first = commit(b"first");
+    gate.until_somebody_waits();
+    let second: Vec<_> = (0..40u8).map(|number| commit(&[b's', number])).collect();
+    memory.fail_sync_after(0);
+    gate.open();
+    first.await.unwrap();
+    for outcome in join_all(second).await {
+        let error = outcome.unwrap_err();
+        let is_told = error.maybe_executed() || matches!(error, Error::Closed { .. });
+        assert!(is_told, "{error}");
+    }
+    let third = set(&db, b"third", b"3").await.unwrap_err();
+    assert!(matches!(third, Error::Closed { .. }), "{third}");
+    drop(db);
+    let db = Options::default()
+        .open_on(Arc::new(memory.crash_image(|| 0)))
+        .unwrap();
+    assert_eq!(get(&db, b"first").await.unwrap(), Some(b"2".to_vec()));
+    assert_eq!(get(&db, &[b's', 0]).await.unwrap(), None);
+    assert_eq!(get(&db, b"third").await.unwrap(), None);
+}
+
 /// SPEC L2, L3: closing waits for the flush that is under way, and commits what waits behind it.
 #[tokio::test]
 async fn closing_waits_for_a_slow_flush() {
     let (db, gate, _, _) = slow_store();
     gate.shut();
-    let commits: Vec<_> = (0..10u8)
+    // So many that they are collected meanwhile.
+    let commits: Vec<_> = (0..100u8)
         .map(|number| {
             let tx = db.begin().unwrap();
             tx.set(&[number], b"value").unwrap();

@@ -2,14 +2,16 @@
 //!
 //! Only one group is ever in flight, and the space it goes to was filled with 0xFF and flushed.
 //! So a crash leaves, after the last acknowledged group, whole sectors of one unacknowledged
-//! record and whole sectors of 0xFF, and nothing behind it. From that follows:
+//! record and whole sectors of 0xFF, and nothing behind it. A segment is used once every group before it is
+//! durable, and so is its header. From that follows:
 //!
 //! - A bad record with a sound record behind it was acknowledged: damage.
 //! - A record begins with eight bytes that share a sector. If they are neither 0xFF nor a
 //!   beginning, they were changed later: damage.
 //! - A bad record none of whose sectors is blank was written as a whole, and changed later: damage.
 //! - A sound header with something other than 0xFF behind the record it announces: damage.
-//! - A chain of versions that skips one, or that ends before the checkpoint: damage.
+//! - A chain of versions that skips one, or that ends before the checkpoint, or before the version that the
+//!   next segment says it follows: damage.
 //! - Anything else that is bad is the torn tail of an unacknowledged group: blanked and forgotten.
 //!
 //! Not found: damage that turns the last, unsealed record after power loss into exactly what a
@@ -40,11 +42,29 @@ pub(super) struct Recovered {
     pub(super) version: u64,
 }
 
+/// The version that the segment behind `sequence` says it follows; `None` if there is none in use.
+pub(super) fn follower(
+    disk: &dyn Disk,
+    store_id: u64,
+    sequence: u64,
+) -> Result<Option<u64>, RecoveryError> {
+    let next = sequence + 1;
+    let name = segment_name(next);
+    if !disk.exists(&name)? || segment::first_used(disk, next)?.is_none() {
+        return Ok(None);
+    }
+    let file = disk.open(&name, false)?;
+    let header = segment::read_header(disk, &*file, store_id, next)?;
+    Ok(Some(header.version))
+}
+
+/// Reads segment `sequence`. It ends with version `last` if that is known, because another follows it.
 pub(super) fn recover(
     disk: &dyn Disk,
     store_id: u64,
     sequence: u64,
     checkpoint: u64,
+    last: Option<u64>,
     replay: &mut Replay<'_>,
 ) -> Result<Recovered, RecoveryError> {
     let name = segment_name(sequence);
@@ -68,6 +88,7 @@ pub(super) fn recover(
         },
         size_bytes: header.size_bytes,
         checkpoint,
+        last,
         end: segment::first_group_offset(),
         version: header.version,
     };
@@ -97,6 +118,8 @@ struct Walk<'a> {
     place: Place,
     size_bytes: u64,
     checkpoint: u64,
+    /// Version of the last group, if it is known.
+    last: Option<u64>,
     /// Where the next group begins.
     end: u64,
     version: u64,
@@ -181,6 +204,13 @@ impl Walk<'_> {
 
     /// Makes sure that no sound record follows `offset`, and blanks what does.
     fn finish(&self, offset: u64) -> Result<bool, RecoveryError> {
+        if let Some(last) = self.last.filter(|last| *last != self.version) {
+            let what = format!(
+                "this log segment ends at version {}, and the next one follows version {last}",
+                self.version
+            );
+            return Err(self.damage(offset, what));
+        }
         let Some(first) = self.first_written(offset)? else {
             return Ok(false);
         };

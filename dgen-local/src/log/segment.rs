@@ -85,23 +85,30 @@ pub(super) fn round_size(size_bytes: u64) -> u64 {
         .unwrap_or(u64::MAX)
 }
 
-/// Makes the file: fills it, flushes, and only then writes the header, flushes again, and makes
-/// the name durable. A crash in between leaves no sound header.
-pub(super) fn create(disk: &dyn Disk, header: &SegmentHeader) -> io::Result<Arc<dyn DiskFile>> {
-    let file = disk.open(&segment_name(header.sequence), true)?;
+/// Makes the file, fills it, and makes both durable. Without a header it is not used yet.
+pub(super) fn prepare(
+    disk: &dyn Disk,
+    sequence: u64,
+    size_bytes: u64,
+) -> io::Result<Arc<dyn DiskFile>> {
+    let file = disk.open(&segment_name(sequence), true)?;
     file.set_len(0)?;
-    let chunk = vec![FILL; CHUNK_BYTES.min(header.size_bytes as usize)];
+    let chunk = vec![FILL; CHUNK_BYTES.min(size_bytes as usize)];
     let mut offset = 0;
-    while offset < header.size_bytes {
-        let count = chunk.len().min((header.size_bytes - offset) as usize);
+    while offset < size_bytes {
+        let count = chunk.len().min((size_bytes - offset) as usize);
         file.write_at(offset, &chunk[..count])?;
         offset += count as u64;
     }
     file.sync_data()?;
-    file.write_at(0, &header.encode())?;
-    file.sync_data()?;
     disk.sync_dir()?;
     Ok(file)
+}
+
+/// Writes the header, durably. A crash before that leaves no sound one.
+pub(super) fn begin(file: &dyn DiskFile, header: &SegmentHeader) -> io::Result<()> {
+    file.write_at(0, &header.encode())?;
+    file.sync_data()
 }
 
 /// Reads and checks the header of segment `sequence` of the store.
@@ -159,14 +166,23 @@ pub(super) fn read_header(
     Ok(header)
 }
 
-/// Checks that nothing was ever appended to segment `sequence`: what follows its header is what an
-/// interrupted [`create`] can leave.
+/// Checks that nothing was ever appended to segment `sequence`.
 ///
-/// A segment that no checkpoint names is a leftover only if this holds. Otherwise the checkpoint
-/// that names it has been lost.
+/// A segment that no checkpoint names, and that does not follow one that is named, is a leftover only if this
+/// holds. Otherwise the checkpoint that names it has been lost.
 pub(crate) fn check_is_unused(disk: &dyn Disk, sequence: u64) -> Result<(), RecoveryError> {
-    let name = segment_name(sequence);
-    let file = disk.open(&name, false)?;
+    match first_used(disk, sequence)? {
+        None => Ok(()),
+        Some(offset) => {
+            let what = "this log segment holds records, but no checkpoint names it";
+            Err(Damage::new(disk.path(&segment_name(sequence)), offset, what).into())
+        }
+    }
+}
+
+/// The offset of the first byte behind the header that [`prepare`] can't have left, whole or interrupted.
+pub(super) fn first_used(disk: &dyn Disk, sequence: u64) -> Result<Option<u64>, RecoveryError> {
+    let file = disk.open(&segment_name(sequence), false)?;
     let len = file.len()?;
     let mut offset = HEADER_BYTES as u64;
     let mut chunk = vec![0; CHUNK_BYTES];
@@ -177,11 +193,9 @@ pub(crate) fn check_is_unused(disk: &dyn Disk, sequence: u64) -> Result<(), Reco
             .iter()
             .position(|byte| *byte != FILL && *byte != 0);
         if let Some(position) = used {
-            let what = "this log segment holds records, but no checkpoint names it";
-            let offset = offset + position as u64;
-            return Err(Damage::new(disk.path(&name), offset, what).into());
+            return Ok(Some(offset + position as u64));
         }
         offset += count as u64;
     }
-    Ok(())
+    Ok(None)
 }

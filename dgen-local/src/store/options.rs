@@ -7,8 +7,9 @@ pub(crate) struct StoreOptions {
     pub(crate) new_store_id: u64,
     /// Memory for pages of the tree. Default: 64 MiB.
     pub(crate) cache_size_bytes: usize,
-    /// Size of a log segment; one that must hold a larger group is larger. A checkpoint is made
-    /// when it is full, so this also bounds what an open replays. Default: 16 MiB.
+    /// Size of a log segment; one that must hold a larger group is larger. A checkpoint is begun
+    /// when it is full, or when the overlay takes twice that, so this also bounds what an open replays
+    /// and what is kept in memory. Default: 16 MiB.
     pub(crate) segment_size_bytes: u64,
 }
 

@@ -1,31 +1,42 @@
-//! [`Base`] as a log in front of a tree.
+//! [`Base`] as a log and an overlay in front of a tree.
 //!
 //! The files of a store:
 //!
 //! ```text
 //! LOCK        held while it is open
 //! data        the tree, as of the last checkpoint
-//! log-<n>     the groups since then; the checkpoint says which n
+//! log-<n>     the groups since then; the checkpoint says from which n on
 //! data.new    a store that is being made
 //! ```
 //!
 //! Guarantees: a group is durable when `append` returns; after a crash at any point the store
 //! opens with every group that was acknowledged and, perhaps, the one that was not, whole.
 //!
-//! A segment is replaced in this order, each step durable before the next: make the next one,
-//! checkpoint the tree with its number, append to it, remove the older. The number in the
-//! checkpoint says which segment must be there; another one is a leftover, and is removed if it
-//! was never used.
+//! A group goes to the log, with a flush, and then to the overlay, which is read above the tree. When the
+//! overlay is large or the log segment is full, the overlay is frozen; it is written into the tree by one
+//! durable commit, the checkpoint, while groups go on into the log and into a new overlay. Only one is
+//! frozen at a time: whoever appends faster than that waits, so memory is bounded.
+//!
+//! A segment is replaced in this order, each step durable before the next: make the next one, append to it
+//! while the checkpoint with its number is written, remove the older. The number in the checkpoint says which
+//! segment must be there; an older one is removed, and so is a later one that does not follow it, if it was
+//! never used.
 
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
+use super::below::Below;
+use super::checkpoints::{Checkpoint, Checkpoints, Task};
 use super::group::{Group, Write, decode_writes, encode_writes};
+use super::layers::Layers;
 use super::options::StoreOptions;
+use super::overlay::Overlay;
 use super::poison::Poison;
 use super::store_error::StoreError;
-use super::tree::{Tree, TreeSnapshot};
+use super::tree::Tree;
 use super::{Base, damage::Damage};
 use crate::block_file::BlockFile;
 use crate::disk::{DirectoryDisk, Disk};
@@ -39,8 +50,13 @@ const FIRST_SEGMENT: u64 = 1;
 /// Replay commits to the tree each time it has read this much, in bytes.
 const REPLAY_BATCH_BYTES: usize = 1024 * 1024;
 
+/// An overlay is frozen when it takes so many times the size of a log segment. It holds each key once, but
+/// takes more for it.
+const OVERLAY_SEGMENTS: u64 = 2;
+
 pub(crate) struct RedbStore {
-    tree: Tree,
+    /// The newest state.
+    layers: Mutex<Layers>,
     /// `None` for a store in memory.
     durable: Option<Durable>,
     poison: Arc<Poison>,
@@ -50,8 +66,12 @@ pub(crate) struct RedbStore {
 
 struct Durable {
     disk: Arc<dyn Disk>,
+    tree: Tree,
     log: Mutex<Log>,
     segment_size_bytes: u64,
+    checkpoints: Checkpoints,
+    /// Version of the last durable checkpoint.
+    checkpoint: AtomicU64,
 }
 
 impl RedbStore {
@@ -92,14 +112,69 @@ impl RedbStore {
     }
 
     /// A store that is gone when it is dropped. `append` costs nothing.
-    pub(crate) fn in_memory(options: &StoreOptions) -> Result<Self, StoreError> {
+    pub(crate) fn in_memory() -> Self {
         let poison = Arc::new(Poison::default());
-        Ok(Self {
-            tree: Tree::in_memory(options.cache_size_bytes, poison.clone())?,
+        Self {
+            layers: Mutex::new(Layers {
+                version: 0,
+                active: Overlay::default(),
+                below: None,
+                poison: poison.clone(),
+            }),
             durable: None,
             poison,
             lock_file: Mutex::new(None),
-        })
+        }
+    }
+
+    /// Says that a thread calls [`work_beside`](Self::work_beside) until it returns `None`. Without it, whoever
+    /// appends writes checkpoints.
+    pub(crate) fn use_thread_beside(&self) {
+        if let Some(durable) = &self.durable {
+            durable.checkpoints.use_thread();
+        }
+    }
+
+    /// Waits until there is something to do beside commits, such as a checkpoint, does it, and returns the
+    /// newest state, which needs less memory then. `None` once the store is closed.
+    ///
+    /// # Errors
+    ///
+    /// Why the store closes.
+    pub(crate) fn work_beside(&self) -> Option<Result<Layers, StoreError>> {
+        let durable = self.durable.as_ref()?;
+        let task = durable.checkpoints.next()?;
+        // Whoever waits for it finds the store closed if it failed: latched first, then told.
+        let done = match task {
+            Task::Checkpoint(checkpoint) => {
+                let written = self.caught(|| self.write_checkpoint(durable, checkpoint));
+                durable.checkpoints.done();
+                written
+            }
+            Task::Segment(sequence) => {
+                let made = self.caught(|| {
+                    let path = durable.disk.path(&log::segment_name(sequence));
+                    log::prepare(&*durable.disk, sequence, durable.segment_size_bytes)
+                        .map_err(|error| StoreError::from_io(&path, error))
+                });
+                let (made, done) = match made {
+                    Ok(made) => (Some(made), Ok(())),
+                    Err(error) => (None, Err(error)),
+                };
+                durable.checkpoints.segment_is_made(made);
+                done
+            }
+        };
+        Some(done.and_then(|()| self.snapshot()))
+    }
+
+    /// What `work` returns; an error or a panic closes the store.
+    fn caught<T>(&self, work: impl FnOnce() -> Result<T, StoreError>) -> Result<T, StoreError> {
+        let result = catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| {
+            let reason = "what is done beside commits panicked".to_owned();
+            Err(StoreError::Closed { reason })
+        });
+        self.poison.latch(result)
     }
 
     /// Makes the tree durable as of the last group applied, as a full segment does by itself.
@@ -107,9 +182,44 @@ impl RedbStore {
     pub(crate) fn checkpoint(&self) -> Result<(), StoreError> {
         self.poison.check()?;
         match &self.durable {
-            Some(durable) => self.poison.latch(self.checkpoint_log(&mut durable.log())),
+            Some(durable) => {
+                durable.checkpoints.until_idle();
+                self.poison
+                    .latch(self.checkpoint_log(durable, &mut durable.log()))
+            }
             None => Ok(()),
         }
+    }
+
+    /// Freezes the overlay, as when it is full: for tests that write the checkpoint themselves.
+    #[cfg(test)]
+    pub(super) fn begin_checkpoint(&self) {
+        let durable = self.durable.as_ref().expect("a store on disk");
+        let checkpoint = self.freeze(&durable.log(), None);
+        let back = durable.checkpoints.submit(checkpoint);
+        assert!(back.is_none(), "no thread is said to write checkpoints");
+    }
+
+    #[cfg(test)]
+    pub(super) fn hidden_ranges(&self) -> usize {
+        self.layers().active.hidden().count()
+    }
+
+    #[cfg(test)]
+    pub(super) fn is_on_disk(&self) -> bool {
+        self.durable.is_some()
+    }
+
+    /// Who waits for whom: for tests.
+    #[cfg(test)]
+    pub(super) fn checkpoints(&self) -> &Checkpoints {
+        &self.durable.as_ref().expect("a store on disk").checkpoints
+    }
+
+    fn layers(&self) -> MutexGuard<'_, Layers> {
+        self.layers
+            .lock()
+            .expect("no code panics holding this lock")
     }
 
     fn lock_file(&self) -> MutexGuard<'_, Option<LockFile>> {
@@ -125,7 +235,7 @@ impl RedbStore {
             let error = io::Error::new(io::ErrorKind::InvalidInput, text);
             Err(StoreError::from_io(&path, error))
         };
-        let (version, applied) = (group.version, self.tree.version());
+        let (version, applied) = (group.version, self.version());
         if version <= log.version() || applied != log.version() {
             return refuse(format!(
                 "version {version} after {} was appended and {applied} applied",
@@ -135,43 +245,129 @@ impl RedbStore {
         let Some(payload) = encode_writes(&group.writes) else {
             return refuse("a group of 4 GiB or more".to_owned());
         };
-        if !log.has_room(payload.len()) {
-            self.switch_segment(durable, &mut log, payload.len())?;
+        let has_room = log.has_room(payload.len());
+        if !has_room || self.is_overlay_full(durable) {
+            // At most one is frozen: here the log is faster than the tree, and waits for it.
+            durable.checkpoints.until_idle();
+            self.poison.check()?;
+            let obsolete = match has_room {
+                true => None,
+                false => Some(self.switch_segment(durable, &mut log, payload.len())?),
+            };
+            let checkpoint = self.freeze(&log, obsolete);
+            if let Some(checkpoint) = durable.checkpoints.submit(checkpoint) {
+                self.write_checkpoint(durable, checkpoint)?;
+            }
         }
+        log.set_checkpoint(durable.checkpoint.load(Ordering::Acquire));
         log.append(version, &payload)
-            .map_err(|error| StoreError::from_io(&log.path(), error))
+            .map_err(|error| StoreError::from_io(&log.path(), error))?;
+        if log.is_half_full() {
+            durable.checkpoints.want_segment(log.sequence() + 1);
+        }
+        Ok(())
     }
 
+    fn is_overlay_full(&self, durable: &Durable) -> bool {
+        let limit = durable.segment_size_bytes.saturating_mul(OVERLAY_SEGMENTS);
+        self.layers().active.size_bytes() as u64 >= limit
+    }
+
+    /// Goes on in a new segment; returns the old one.
     fn switch_segment(
         &self,
         durable: &Durable,
         log: &mut Log,
         payload_bytes: usize,
-    ) -> Result<(), StoreError> {
-        let next_path = durable.disk.path(&log::segment_name(log.sequence() + 1));
-        let next = log
-            .prepare_next(durable.segment_size_bytes, payload_bytes)
+    ) -> Result<u64, StoreError> {
+        let old = log.sequence();
+        let next_path = durable.disk.path(&log::segment_name(old + 1));
+        let ahead = durable.checkpoints.take_segment();
+        self.poison.check()?;
+        let next = match ahead.filter(|ahead| ahead.has_room(payload_bytes)) {
+            Some(ahead) => Ok(ahead),
+            None => log.prepare_next(durable.segment_size_bytes, payload_bytes),
+        };
+        next.and_then(|next| log.switch(next))
             .map_err(|error| StoreError::from_io(&next_path, error))?;
-        self.tree.commit_checkpoint(next.sequence())?;
-        log.switch(next)
-            .map_err(|error| StoreError::from_io(&next_path, error))
+        Ok(old)
     }
 
-    fn checkpoint_log(&self, log: &mut Log) -> Result<(), StoreError> {
-        let version = self.tree.version();
-        if log.checkpoint() != version {
-            self.tree.commit_checkpoint(log.sequence())?;
-            log.set_checkpoint(version);
+    /// Puts a new overlay over the present one, which changes no more.
+    fn freeze(&self, log: &Log, obsolete: Option<u64>) -> Checkpoint {
+        let mut layers = self.layers();
+        let overlay = std::mem::take(&mut layers.active);
+        if let Some(below) = &mut layers.below {
+            below.frozen = Some(overlay.clone());
         }
+        Checkpoint {
+            overlay,
+            version: layers.version,
+            log_sequence: log.sequence(),
+            obsolete,
+        }
+    }
+
+    /// Writes what was frozen into the tree, which then takes its place.
+    fn write_checkpoint(
+        &self,
+        durable: &Durable,
+        checkpoint: Checkpoint,
+    ) -> Result<(), StoreError> {
+        let Checkpoint {
+            overlay,
+            version,
+            log_sequence,
+            obsolete,
+        } = checkpoint;
+        durable.tree.checkpoint(version, log_sequence, &overlay)?;
+        let below = Below {
+            tree: Arc::new(durable.tree.snapshot()?),
+            frozen: None,
+        };
+        let before = self.layers().below.replace(below);
+        durable.checkpoint.store(version, Ordering::Release);
+        // Not under the lock: the last copy of an overlay takes a while to drop.
+        drop((overlay, before));
+        let Some(obsolete) = obsolete else {
+            return Ok(());
+        };
+        let name = log::segment_name(obsolete);
+        durable
+            .disk
+            .remove(&name)
+            .map_err(|error| StoreError::from_io(&durable.disk.path(&name), error))
+    }
+
+    fn checkpoint_log(&self, durable: &Durable, log: &mut Log) -> Result<(), StoreError> {
+        if durable.checkpoint.load(Ordering::Acquire) != self.version() {
+            let checkpoint = self.freeze(log, None);
+            self.write_checkpoint(durable, checkpoint)?;
+        }
+        log.set_checkpoint(durable.checkpoint.load(Ordering::Acquire));
         Ok(())
     }
 
-    fn close_durable(&self, durable: &Durable) -> Result<(), StoreError> {
+    fn close_durable(
+        &self,
+        durable: &Durable,
+        waiting: Option<Checkpoint>,
+    ) -> Result<(), StoreError> {
+        if let Some(waiting) = waiting {
+            self.write_checkpoint(durable, waiting)?;
+        }
         let mut log = durable.log();
-        self.checkpoint_log(&mut log)?;
+        self.checkpoint_log(durable, &mut log)?;
         log.close()
             .map_err(|error| StoreError::from_io(&log.path(), error))?;
-        self.tree.close();
+        if durable.checkpoints.take_segment().is_some() {
+            // Best effort, to give the space back: the next open removes it otherwise.
+            let _ = durable.disk.remove(&log::segment_name(log.sequence() + 1));
+        }
+        let below = self.layers().below.take();
+        drop(below);
+        // It gives back space, so before everything is stopped.
+        durable.tree.close();
         Ok(())
     }
 }
@@ -183,11 +379,11 @@ impl Durable {
 }
 
 impl Base for RedbStore {
-    type Snapshot = TreeSnapshot;
+    type Snapshot = Layers;
 
-    fn snapshot(&self) -> Result<TreeSnapshot, StoreError> {
+    fn snapshot(&self) -> Result<Layers, StoreError> {
         self.poison.check()?;
-        self.poison.latch(self.tree.snapshot())
+        Ok(self.layers().clone())
     }
 
     fn append(&self, group: &Group) -> Result<(), StoreError> {
@@ -200,21 +396,36 @@ impl Base for RedbStore {
 
     fn apply(&self, group: &Group) -> Result<(), StoreError> {
         self.poison.check()?;
+        let (mut active, below) = {
+            let layers = self.layers();
+            (layers.active.clone(), layers.below.clone())
+        };
         self.poison
-            .latch(self.tree.apply(group.version, &group.writes))
+            .latch(active.apply(&group.writes, below.as_ref()))?;
+        let mut layers = self.layers();
+        layers.active = active;
+        layers.version = group.version;
+        Ok(())
     }
 
     fn version(&self) -> u64 {
-        self.tree.version()
+        self.layers().version
     }
 
     fn close(&self) -> Result<(), StoreError> {
-        self.poison.check()?;
-        let result = match &self.durable {
-            Some(durable) => self.poison.latch(self.close_durable(durable)),
+        // First, and whatever happened before: a thread waits there.
+        let waiting = self
+            .durable
+            .as_ref()
+            .and_then(|durable| durable.checkpoints.close());
+        let result = self.poison.check().and_then(|()| match &self.durable {
+            Some(durable) => self.poison.latch(self.close_durable(durable, waiting)),
             None => Ok(()),
-        };
+        });
         self.poison.close("it was closed");
+        if let Some(durable) = &self.durable {
+            durable.tree.close();
+        }
         self.lock_file().take();
         result
     }
@@ -242,7 +453,10 @@ fn create(disk: &dyn Disk, options: &StoreOptions) -> Result<(), OpenError> {
         options.cache_size_bytes,
         poison.clone(),
     )
-    .and_then(|tree| tree.commit_checkpoint(FIRST_SEGMENT).map(|()| tree))
+    .and_then(|tree| {
+        tree.checkpoint(0, FIRST_SEGMENT, &Overlay::default())
+            .map(|()| tree)
+    })
     .map(|_tree| poison.close("it is made"))
     .map_err(|error| OpenError::from_store(&path, error))?;
     log::create_first(disk, store_id, options.segment_size_bytes, FIRST_SEGMENT).map_err(
@@ -298,7 +512,7 @@ fn open_existing(disk: Arc<dyn Disk>, options: &StoreOptions) -> Result<RedbStor
     let checkpoint = tree.read_checkpoint().map_err(store_error)?;
     let log_path = disk.path(&log::segment_name(checkpoint.log_sequence));
     let mut replay = Replay::new(&tree, &log_path);
-    let log = Log::open(
+    let mut log = Log::open(
         disk.clone(),
         store_id,
         checkpoint.log_sequence,
@@ -307,14 +521,32 @@ fn open_existing(disk: Arc<dyn Disk>, options: &StoreOptions) -> Result<RedbStor
     )
     .map_err(|error| OpenError::from_recovery(&log_path, error))?;
     replay.flush().map_err(store_error)?;
-    remove_leftovers(&*disk, checkpoint.log_sequence)?;
+    if log.sequence() != checkpoint.log_sequence {
+        // The last checkpoint was cut short. Now it is due, before the log grows by a third segment.
+        tree.checkpoint(tree.version(), log.sequence(), &Overlay::default())
+            .map_err(store_error)?;
+        log.set_checkpoint(tree.version());
+    }
+    remove_leftovers(&*disk, log.sequence())?;
+    let below = Below {
+        tree: Arc::new(tree.snapshot().map_err(store_error)?),
+        frozen: None,
+    };
     stop_on_error.done();
     Ok(RedbStore {
-        tree,
+        layers: Mutex::new(Layers {
+            version: tree.version(),
+            active: Overlay::default(),
+            below: Some(below),
+            poison: poison.clone(),
+        }),
         durable: Some(Durable {
             disk,
+            tree,
+            checkpoint: AtomicU64::new(log.checkpoint()),
             log: Mutex::new(log),
             segment_size_bytes: options.segment_size_bytes,
+            checkpoints: Checkpoints::default(),
         }),
         poison,
         lock_file: Mutex::new(None),

@@ -1,8 +1,11 @@
 //! What the tests of the store share: a model, random groups, and small stores.
 
+mod background;
 mod crash;
 mod damage;
 mod faults;
+mod old;
+mod overlay;
 mod seam;
 
 use std::collections::BTreeMap;

@@ -1,7 +1,7 @@
 //! redb as an ordered map of bytes with a version, whose errors and panics are ours.
 //!
-//! Guarantees: a group is applied as a whole; a checkpoint is durable and can be opened without a
-//! walk over the file; nothing that the file may contain makes a call panic.
+//! Guarantees: a checkpoint is whole, durable, and can be opened without a walk over the file; nothing
+//! that the file may contain makes a call panic.
 //!
 //! Each checkpoint is a two-phase commit with quick repair. A one-phase commit may trust a header
 //! whose pages never reached the disk, and finding that out takes a walk over the whole file.
@@ -9,32 +9,33 @@
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use bytes::Bytes;
 use redb::{Durability, ReadableDatabase, TableDefinition};
 
 use super::group::Write;
+use super::overlay::Overlay;
 use super::poison::Poison;
+use super::row::{Row, Rows};
 use super::store_error::StoreError;
-use super::{BaseSnapshot, RangeRequest, RangeRows};
 use crate::block_file::{BlockFile, Failure};
 
-type Rows = TableDefinition<'static, &'static [u8], &'static [u8]>;
+type Table = TableDefinition<'static, &'static [u8], &'static [u8]>;
 type RowsSnapshot = redb::ReadOnlyTable<&'static [u8], &'static [u8]>;
 
-const DATA: Rows = TableDefinition::new("data");
+const DATA: Table = TableDefinition::new("data");
 const META: TableDefinition<'static, &'static str, u64> = TableDefinition::new("meta");
 const VERSION: &str = "version";
 const LOG_SEQUENCE: &str = "log_sequence";
 
-/// The tree. Calls other than [`snapshot`](Tree::snapshot) come one at a time.
+/// The tree. Calls that write come one at a time.
 pub(super) struct Tree {
     database: RwLock<Option<Quiet<redb::Database>>>,
     shield: Shield,
-    /// Version of the last commit. Locked for writing over a commit, so that a snapshot and its
-    /// version belong together.
-    version: RwLock<u64>,
+    /// Version of the last commit.
+    version: AtomicU64,
 }
 
 /// What the last checkpoint says about itself.
@@ -45,22 +46,6 @@ pub(super) struct Checkpoint {
 }
 
 impl Tree {
-    /// A tree that is not kept.
-    pub(super) fn in_memory(
-        cache_size_bytes: usize,
-        poison: Arc<Poison>,
-    ) -> Result<Self, StoreError> {
-        let shield = Shield {
-            blocks: None,
-            path: PathBuf::from("memory"),
-            poison,
-        };
-        let backend = redb::backends::InMemoryBackend::new();
-        let tree = Self::with_backend(backend, cache_size_bytes, shield)?;
-        tree.commit_checkpoint(1)?;
-        Ok(tree)
-    }
-
     /// Opens the tree in `blocks`, or makes an empty one if `blocks` is empty.
     pub(super) fn open(
         blocks: BlockFile,
@@ -69,27 +54,19 @@ impl Tree {
         poison: Arc<Poison>,
     ) -> Result<Self, StoreError> {
         let shield = Shield {
-            blocks: Some(blocks.clone()),
+            blocks: blocks.clone(),
             path,
             poison,
         };
-        Self::with_backend(blocks, cache_size_bytes, shield)
-    }
-
-    fn with_backend(
-        backend: impl redb::StorageBackend,
-        cache_size_bytes: usize,
-        shield: Shield,
-    ) -> Result<Self, StoreError> {
         let database = shield.call(|| {
             let mut builder = redb::Builder::new();
             builder.set_cache_size(cache_size_bytes);
-            Ok(Quiet::new(builder.create_with_backend(backend)?))
+            Ok(Quiet::new(builder.create_with_backend(blocks)?))
         })?;
         Ok(Self {
             database: RwLock::new(Some(database)),
             shield,
-            version: RwLock::new(0),
+            version: AtomicU64::new(0),
         })
     }
 
@@ -103,14 +80,14 @@ impl Tree {
         let (Some(version), Some(log_sequence)) = found else {
             return Err(self.shield.damaged("the checkpoint names no version"));
         };
-        *self.version.write().unwrap_or_else(PoisonError::into_inner) = version;
+        self.version.store(version, Ordering::Release);
         Ok(Checkpoint {
             version,
             log_sequence,
         })
     }
 
-    /// Applies the writes and makes them visible, as `version`. Not durable.
+    /// Applies the writes of a replay, as `version`. Not durable.
     pub(super) fn apply<'a>(
         &self,
         version: u64,
@@ -122,45 +99,59 @@ impl Tree {
             {
                 let mut data = transaction.open_table(DATA)?;
                 for write in writes {
-                    apply_write(&mut data, write)?;
+                    match write {
+                        Write::Set { key, value } => drop(data.insert(&key[..], &value[..])?),
+                        Write::Clear { key } => drop(data.remove(&key[..])?),
+                        Write::ClearRange { begin, end } => clear_range(&mut data, begin, end)?,
+                    }
                 }
                 transaction.open_table(META)?.insert(VERSION, version)?;
             }
-            let mut published = self.version.write().unwrap_or_else(PoisonError::into_inner);
             transaction.commit()?;
-            *published = version;
+            self.version.store(version, Ordering::Release);
             Ok(())
         })
     }
 
-    /// Makes the present state durable, followed by log segment `log_sequence`.
-    pub(super) fn commit_checkpoint(&self, log_sequence: u64) -> Result<(), StoreError> {
-        let version = self.version();
+    /// Applies `overlay`, and makes the tree durable as of `version`, followed by log segment
+    /// `log_sequence`.
+    pub(super) fn checkpoint(
+        &self,
+        version: u64,
+        log_sequence: u64,
+        overlay: &Overlay,
+    ) -> Result<(), StoreError> {
         self.with(|database| {
             let mut transaction = database.begin_write()?;
             transaction.set_durability(Durability::Immediate)?;
             transaction.set_quick_repair(true);
-            transaction.open_table(DATA)?;
             {
+                let mut data = transaction.open_table(DATA)?;
+                for (begin, end) in overlay.hidden() {
+                    clear_range(&mut data, begin, end)?;
+                }
+                for (key, value) in overlay.entries() {
+                    data.insert(&key[..], &value[..])?;
+                }
                 let mut meta = transaction.open_table(META)?;
                 meta.insert(VERSION, version)?;
                 meta.insert(LOG_SEQUENCE, log_sequence)?;
             }
             transaction.commit()?;
+            self.version.store(version, Ordering::Release);
             Ok(())
         })
     }
 
+    /// Version of the last commit, durable or not.
     pub(super) fn version(&self) -> u64 {
-        *self.version.read().unwrap_or_else(PoisonError::into_inner)
+        self.version.load(Ordering::Acquire)
     }
 
     pub(super) fn snapshot(&self) -> Result<TreeSnapshot, StoreError> {
-        let version = self.version.read().unwrap_or_else(PoisonError::into_inner);
         let rows = self.with(|database| Ok(database.begin_read()?.open_table(DATA)?))?;
         Ok(TreeSnapshot {
             rows: Quiet::new(rows),
-            version: *version,
             shield: self.shield.clone(),
         })
     }
@@ -187,91 +178,54 @@ impl Tree {
     }
 }
 
-fn apply_write(
+fn clear_range(
     data: &mut redb::Table<'_, &'static [u8], &'static [u8]>,
-    write: &Write,
+    begin: &[u8],
+    end: &[u8],
 ) -> Result<(), redb::Error> {
-    match write {
-        Write::Set { key, value } => {
-            data.insert(&key[..], &value[..])?;
-        }
-        Write::Clear { key } => {
-            data.remove(&key[..])?;
-        }
-        Write::ClearRange { begin, end } if begin < end => {
-            data.retain_in::<&[u8], _>(&begin[..]..&end[..], |_, _| false)?;
-        }
-        Write::ClearRange { .. } => {}
+    if begin < end {
+        data.retain_in::<&[u8], _>(begin..end, |_, _| false)?;
     }
     Ok(())
 }
 
-/// The tree at one version.
-pub(crate) struct TreeSnapshot {
+/// The tree as of one commit.
+pub(super) struct TreeSnapshot {
     rows: Quiet<RowsSnapshot>,
-    version: u64,
     shield: Shield,
 }
 
-impl BaseSnapshot for TreeSnapshot {
-    fn version(&self) -> u64 {
-        self.version
-    }
-
-    fn get(&self, key: &[u8]) -> Result<Option<Bytes>, StoreError> {
-        self.shield.read(|| {
+impl TreeSnapshot {
+    pub(super) fn get(&self, key: &[u8]) -> Result<Option<Bytes>, StoreError> {
+        self.read(|| {
             let found = self.rows.get().get(key)?;
             Ok(found.map(|guard| Bytes::copy_from_slice(guard.value())))
         })
     }
 
-    fn range(&self, request: &RangeRequest<'_>) -> Result<RangeRows, StoreError> {
-        if request.begin >= request.end {
-            return Ok(RangeRows::default());
+    /// The rows from `begin` to `end`, in order or in reverse. To be read inside of
+    /// [`read`](Self::read).
+    pub(super) fn rows<'a>(&self, begin: &[u8], end: &[u8], is_reverse: bool) -> Rows<'a> {
+        match self.rows.get().range::<&[u8]>(begin..end) {
+            Ok(rows) if is_reverse => Box::new(rows.rev().map(Row::stored)),
+            Ok(rows) => Box::new(rows.map(Row::stored)),
+            Err(error) => Box::new(std::iter::once(Err(error.into()))),
         }
-        self.shield.read(|| {
-            let rows = self.rows.get().range::<&[u8]>(request.begin..request.end)?;
-            if request.is_reverse {
-                take_rows(rows.rev(), request)
-            } else {
-                take_rows(rows, request)
-            }
-        })
     }
-}
 
-type Row<'a> = (
-    redb::AccessGuard<'a, &'static [u8]>,
-    redb::AccessGuard<'a, &'static [u8]>,
-);
-
-fn take_rows<'a>(
-    rows: impl Iterator<Item = Result<Row<'a>, redb::StorageError>>,
-    request: &RangeRequest<'_>,
-) -> Result<RangeRows, redb::Error> {
-    let mut taken = RangeRows::default();
-    let mut bytes = 0;
-    for row in rows {
-        let (key, value) = row?;
-        if taken.rows.len() >= request.limit_rows
-            || (bytes >= request.limit_bytes && !taken.rows.is_empty())
-        {
-            taken.has_more = true;
-            break;
-        }
-        bytes += key.value().len() + value.value().len();
-        taken.rows.push((
-            Bytes::copy_from_slice(key.value()),
-            Bytes::copy_from_slice(value.value()),
-        ));
+    /// Calls what reads rows. Refuses a closed store; an error closes it.
+    pub(super) fn read<T>(
+        &self,
+        call: impl FnOnce() -> Result<T, redb::Error>,
+    ) -> Result<T, StoreError> {
+        self.shield.read(call)
     }
-    Ok(taken)
 }
 
 /// Stands between redb and the rest: sorts its errors, and turns a panic into damage.
 #[derive(Clone)]
 struct Shield {
-    blocks: Option<BlockFile>,
+    blocks: BlockFile,
     path: PathBuf,
     poison: Arc<Poison>,
 }
@@ -319,7 +273,7 @@ impl Shield {
 
     /// What the file said first. redb's own error may be a consequence that names no place.
     fn first_failure(&self) -> Option<StoreError> {
-        Some(match self.blocks.as_ref()?.first_failure()? {
+        Some(match self.blocks.first_failure()? {
             Failure::Damage(damage) => damage.into(),
             Failure::Io(error) => {
                 let error = io::Error::new(error.kind(), error);

@@ -39,7 +39,7 @@ fn abcde() -> Group {
 /// SPEC L1: ranges are ordered both ways, half open, and come in pages.
 #[test]
 fn ranges_come_in_pages_both_ways() {
-    let store = RedbStore::in_memory(&small()).unwrap();
+    let store = RedbStore::in_memory();
     commit(&store, &abcde()).unwrap();
     let snapshot = store.snapshot().unwrap();
     let owned = |keys: &[&str]| keys.iter().map(|key| (*key).to_owned()).collect::<Vec<_>>();
@@ -73,10 +73,7 @@ fn ranges_come_in_pages_both_ways() {
 #[test]
 fn snapshots_are_isolated() {
     let disk = MemoryDisk::new();
-    for store in [
-        RedbStore::in_memory(&small()).unwrap(),
-        open(&disk).unwrap(),
-    ] {
+    for store in [RedbStore::in_memory(), open(&disk).unwrap()] {
         commit(&store, &abcde()).unwrap();
         let before = store.snapshot().unwrap();
         let group = Group {
