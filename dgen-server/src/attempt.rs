@@ -203,13 +203,14 @@ impl<S: Server> Attempt<'_, S> {
         // Behind the answers: those to callers who are gone go too.
         agenda.sweep_replies(tx, keys, popped.as_ref(), now_millis)?;
         let changes = found.changes.filter(|_| is_quiet);
-        let poll_at = env.now() + address.poll_interval();
         Ok(Attempted::Handled(Box::new(Batch {
             has_more: has_left || agenda.fired > 0,
             quiet: changes.map(|changes| Quiet {
                 changes: changes.after(done.state.is_changed()),
                 next_due_millis: agenda.next_millis,
-                until: found.quiet_until.unwrap_or(poll_at),
+                until: found
+                    .quiet_until
+                    .unwrap_or_else(|| env.now() + address.poll_interval()),
             }),
             done,
             taken,

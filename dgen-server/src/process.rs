@@ -55,8 +55,8 @@ pub(crate) struct Process<S: Server> {
     /// Taken from the mailbox, and waiting.
     units: Vec<Unit<S>>,
     urgent_units: Vec<Unit<S>>,
-    /// How often in a row messages have woken it soon after it had begun to wait.
-    woken_soon: u32,
+    /// How often in a row messages next door have woken it.
+    woken_by_units: u32,
     /// How many units may soon be waiting: those that do, and one of each caller who was answered.
     crowd: usize,
     /// Whether there was more in the queue than the last attempt read.
@@ -81,10 +81,9 @@ pub(crate) struct Process<S: Server> {
     polling: Polling,
 }
 
-/// A process that was woken by messages so often in a row, each time this soon, keeps the room that it works
-/// in while it waits: until a message takes longer, or the next poll.
+/// A process that was woken by messages next door so often in a row keeps the room that it works in while it
+/// waits: until the next poll.
 const ACTIVE_FROM: u32 = 8;
-const SOON: Duration = Duration::from_secs(1);
 
 /// So often nobody may have come before a process waits for no more callers.
 const GATHER_MISSES_MAX: u32 = 2;
@@ -122,7 +121,7 @@ impl<S: Server> Process<S> {
             unanswerable: None,
             units: Vec::new(),
             urgent_units: Vec::new(),
-            woken_soon: 0,
+            woken_by_units: 0,
             crowd: 0,
             has_backlog: false,
             quiet: None,
@@ -191,7 +190,7 @@ impl<S: Server> Process<S> {
     async fn be_active(&mut self, mut waking: Waking) -> Result<Waking, StopReason> {
         loop {
             waking = self.work_off(waking).await?;
-            if self.woken_soon < ACTIVE_FROM {
+            if self.woken_by_units < ACTIVE_FROM {
                 return Ok(waking);
             }
             if let Some(reason) = self.wait(&mut waking).await {
@@ -308,8 +307,9 @@ impl<S: Server> Process<S> {
         for units in [units, urgent_units] {
             units.retain(|unit| !unit.is_abandoned());
         }
-        let now = self.address.tenant.env().now();
-        if self.standby().is_some_and(|standby| standby.defers(now)) {
+        if let Some(standby) = self.standby()
+            && standby.defers(self.address.tenant.env().now())
+        {
             self.defer_units();
         }
     }
@@ -674,17 +674,10 @@ impl<S: Server> Process<S> {
 
     /// Waits for something to do; the reason to end if locked work gives one.
     async fn wait(&mut self, waking: &mut Waking) -> Option<StopReason> {
-        let since = self.address.tenant.env().now();
         let reason = poll_fn(|cx| self.poll_woken(cx, waking)).await;
         let has_units = !self.units.is_empty() || !self.urgent_units.is_empty();
-        let waited = self
-            .address
-            .tenant
-            .env()
-            .now()
-            .saturating_duration_since(since);
-        self.woken_soon = match has_units && waited < SOON {
-            true => self.woken_soon.saturating_add(1),
+        self.woken_by_units = match has_units {
+            true => self.woken_by_units.saturating_add(1),
             false => 0,
         };
         match waking.lost() {
