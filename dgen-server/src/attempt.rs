@@ -27,7 +27,7 @@ use crate::{
     handling::Trial,
     hold::{Hold, Lock, Seen},
     lock::{self, Acquired, TakenOver},
-    look::{Found, Quiet, Scope, guard, look},
+    look::{Found, Quiet, Scope, look},
     mailbox::Unit,
     memory::{self, Memory},
     progress::Progress,
@@ -202,9 +202,6 @@ impl<S: Server> Attempt<'_, S> {
         let done = carry_out(tx, address, cached, trial.state, decision).await?;
         // Behind the answers: those to callers who are gone go too.
         agenda.sweep_replies(tx, keys, popped.as_ref(), now_millis)?;
-        if found.quiet_until.is_some() && tx.has_writes() {
-            guard(tx, address)?;
-        }
         let changes = found.changes.filter(|_| is_quiet);
         Ok(Attempted::Handled(Box::new(Batch {
             has_more: has_left || agenda.fired > 0,

@@ -72,7 +72,7 @@ pub(crate) fn look<'a, S: Server>(
         if let Some(((quiet, cached), count)) = known.zip(count)
             && count.await? == Some(quiet.changes)
         {
-            return Ok(found_quiet(cached, quiet));
+            return found_quiet(tx, address, cached, quiet);
         }
         match all {
             Some(all) => all.await,
@@ -81,7 +81,17 @@ pub(crate) fn look<'a, S: Server>(
     }
 }
 
-fn found_quiet<S: Server>(cached: &Arc<Cached<S>>, quiet: Quiet) -> (Found, Asked<'_, S>) {
+fn found_quiet<'a, S: Server>(
+    tx: &Transaction,
+    address: &Address,
+    cached: &'a Arc<Cached<S>>,
+    quiet: Quiet,
+) -> Result<(Found, Asked<'a, S>), AttemptError> {
+    // As if it had been read. Before anything is written: a read of what the transaction itself has written
+    // conflicts with nothing.
+    let version = dgen_codec::version_key(address.keys.state());
+    tx.add_read_conflict(&KeyRange::key(&version))?;
+    tx.add_read_conflict(&KeyRange::key(&address.keys.hold()))?;
     let found = Found {
         hold: None,
         head: None,
@@ -90,15 +100,7 @@ fn found_quiet<S: Server>(cached: &Arc<Cached<S>>, quiet: Quiet) -> (Found, Aske
         changes: Some(quiet.changes),
         quiet_until: Some(quiet.until),
     };
-    (found, Asked::Nothing(cached))
-}
-
-/// For an attempt that has read the count alone: makes whoever changes the hold or the state conflict, as if
-/// both had been read. One that writes nothing needs none of that.
-pub(crate) fn guard(tx: &Transaction, address: &Address) -> Result<(), dgen_backend::Error> {
-    let version = dgen_codec::version_key(address.keys.state());
-    tx.add_read_conflict(&KeyRange::key(&version))?;
-    tx.add_read_conflict(&KeyRange::key(&address.keys.hold()))
+    Ok((found, Asked::Nothing(cached)))
 }
 
 fn look_at_all<'a, S: Server>(
