@@ -98,18 +98,14 @@ impl Waking {
 
     /// Whether it still waits for `watched`, neither fired nor timed out.
     pub(crate) fn waits_for(&self, watched: Watched) -> bool {
-        !self.is_over && self.is_watching(watched)
+        let watching = self.watch.as_ref();
+        !self.is_over && watching.is_some_and(|watching| watching.watched == watched)
     }
 
     /// The watch on `watched`, if there is one that has not fired yet.
     pub(crate) fn into_watch(self, watched: Watched) -> Option<Watch> {
         let watching = self.watch?;
         (watching.watched == watched).then_some(watching.watch)
-    }
-
-    fn is_watching(&self, watched: Watched) -> bool {
-        let watching = self.watch.as_ref();
-        watching.is_some_and(|watching| watching.watched == watched)
     }
 
     /// Why it polled, if it did.

@@ -52,6 +52,19 @@ fn rows(store: &RedbStore) -> Result<Rows, StoreError> {
     Ok(found.rows.into_iter().collect())
 }
 
+/// Opens what a crash has left: what was acknowledged is there, and the store goes on.
+fn expect_recovered(image: &MemoryDisk, model: &Model, acknowledged: u64, what: &str) {
+    let store = open(image).unwrap_or_else(|error| panic!("{what}: {error}"));
+    model.check(&store, acknowledged).unwrap();
+    let next = Group {
+        version: store.version() + 1,
+        writes: vec![set("after", "crash")],
+    };
+    commit(&store, &next).unwrap();
+    drop(store);
+    assert_eq!(open(image).unwrap().version(), next.version, "{what}");
+}
+
 fn set(key: &str, value: impl Into<Bytes>) -> Write {
     Write::Set {
         key: Bytes::copy_from_slice(key.as_bytes()),

@@ -246,16 +246,8 @@ fn a_crash_in_the_middle_of_a_checkpoint_keeps_whole_groups() {
             let logs = image.list().unwrap();
             recovered_in_two +=
                 u64::from(logs.iter().filter(|name| name.starts_with("log-")).count() > 1);
-            let store = open(image)
-                .unwrap_or_else(|error| panic!("operation {stop}, image {index}: {error}"));
-            model.check(&store, acknowledged).unwrap();
-            let next = Group {
-                version: store.version() + 1,
-                writes: vec![set("after", "crash")],
-            };
-            commit(&store, &next).unwrap();
-            drop(store);
-            assert_eq!(open(image).unwrap().version(), next.version);
+            let what = format!("operation {stop}, image {index}");
+            expect_recovered(image, &model, acknowledged, &what);
 
             again.stop_after(random.below(30));
             let _ = open(&again);

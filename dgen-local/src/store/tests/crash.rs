@@ -123,16 +123,8 @@ fn every_operation_may_be_the_last() {
             disk.crash_image(|| random.next()),
         ];
         for (index, image) in images.iter().enumerate() {
-            let store = open(image)
-                .unwrap_or_else(|error| panic!("operation {stop}, image {index}: {error}"));
-            model.check(&store, acknowledged).unwrap();
-            let next = Group {
-                version: store.version() + 1,
-                writes: vec![set("after", "crash")],
-            };
-            commit(&store, &next).unwrap();
-            drop(store);
-            assert_eq!(open(image).unwrap().version(), next.version);
+            let what = format!("operation {stop}, image {index}");
+            expect_recovered(image, &model, acknowledged, &what);
         }
     }
 }
