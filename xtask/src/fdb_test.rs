@@ -122,7 +122,13 @@ pub(crate) fn run(options: &Options) -> Outcome {
 
     let interrupt = Interrupt::listen()?;
     let cluster = Cluster::new(choice, &programs, &interrupt)?;
-    let running = Running::new(&cluster, &libraries, &interrupt, options.filter.as_deref())?;
+    let running = Running::new(
+        &cluster,
+        &programs,
+        &libraries,
+        &interrupt,
+        options.filter.as_deref(),
+    )?;
     let mut summary = Summary::default();
     let end = STEPS
         .iter()

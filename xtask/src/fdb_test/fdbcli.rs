@@ -40,6 +40,15 @@ pub(super) fn wait_until_available(
     insist(fdbcli, cluster_file, "status minimal", &expected, go_on)
 }
 
+/// What the cluster says of itself, and of what slows it down.
+pub(super) fn status(
+    fdbcli: &Path,
+    cluster_file: &Path,
+    go_on: impl Fn() -> Outcome,
+) -> Outcome<String> {
+    ask(fdbcli, cluster_file, "status", go_on)
+}
+
 /// Says `words` to the cluster of `cluster_file`, until the answer contains one of `expected`.
 ///
 /// # Errors

@@ -2,6 +2,7 @@
 
 use std::{
     io,
+    path::Path,
     process::{Command, ExitStatus, Stdio},
     thread,
     time::Duration,
@@ -14,9 +15,11 @@ use crate::{
     counts::{Counts, count},
     fdb_test::{
         cluster::Cluster,
+        fdbcli,
         group::Group,
         interrupt::Interrupt,
         libraries::Libraries,
+        programs::Programs,
         steps::{Kind, Step},
         summary::{Row, Summary},
     },
@@ -25,11 +28,13 @@ use crate::{
 };
 
 /// How long a step may take, its building too. One that hangs is killed then.
-const PATIENCE: Duration = Duration::from_secs(30 * 60);
+const PATIENCE: Duration = Duration::from_secs(15 * 60);
 
 /// What every step needs.
 pub(super) struct Running<'a> {
     cluster: &'a Cluster,
+    /// FoundationDB's command line, where there is one.
+    fdbcli: Option<&'a Path>,
     libraries: &'a Libraries,
     interrupt: &'a Interrupt,
     filter: Option<&'a str>,
@@ -40,12 +45,14 @@ pub(super) struct Running<'a> {
 impl<'a> Running<'a> {
     pub(super) fn new(
         cluster: &'a Cluster,
+        programs: &'a Programs,
         libraries: &'a Libraries,
         interrupt: &'a Interrupt,
         filter: Option<&'a str>,
     ) -> Outcome<Self> {
         Ok(Self {
             cluster,
+            fdbcli: programs.fdbcli.as_deref().ok(),
             libraries,
             interrupt,
             filter,
@@ -82,8 +89,22 @@ impl<'a> Running<'a> {
             took: watch.elapsed(),
         };
         println!("<== {row}\n");
+        if row.failure.is_some() {
+            self.print_status();
+        }
         summary.push(row);
         self.check()
+    }
+
+    /// Prints how the cluster is, which may be why a step failed.
+    fn print_status(&self) {
+        let Some(fdbcli) = self.fdbcli else {
+            return;
+        };
+        match fdbcli::status(fdbcli, self.cluster.file(), || self.check()) {
+            Ok(status) => println!("{}\n", status.trim()),
+            Err(error) => println!("the cluster's status: {error}\n"),
+        }
     }
 
     /// An error if there is no sense in going on.

@@ -17,6 +17,10 @@ use crate::{
     outcome::Outcome,
 };
 
+/// A server lets in hardly a transaction once less than 5 % of its disk is free, however much that is.
+/// Here it goes on to the last 100 MB.
+const KNOBS: [&str; 1] = ["--knob_min_available_space_ratio=0"];
+
 /// Stopped when it is dropped, unless it is kept.
 pub(super) struct Server {
     // Dropped in this order: first the process, then what it has open.
@@ -47,6 +51,7 @@ impl Server {
             .arg(data)
             .arg("--logdir")
             .arg(logs)
+            .args(KNOBS)
             .current_dir(folder.path())
             .stdin(Stdio::null())
             .stdout(output.try_clone()?)
