@@ -101,6 +101,10 @@ use mistakes::Mistakes;
 /// `Result<T, E>`: an alias hides the error type, and one that is not even called `Result` makes
 /// the whole of it a value, which is replied to with the state as the handler left it.
 ///
+/// A call with `&self` and no context only reads, and is cheap: it is answered from the state in memory, without a
+/// copy of it and without a flush ([`Server::handle_read`](dgen_server::Server::handle_read)). What it changes all the same, in a
+/// `Mutex` or an atomic, is not stored.
+///
 /// Documentation, `#[cfg]` and `#[deprecated]` on a handler reach everything made from it.
 ///
 /// A locked handler has the server to itself: its message takes the lock in a transaction, later
@@ -149,6 +153,12 @@ use mistakes::Mistakes;
 ///         self.value
 ///     }
 ///
+///     /// The value.
+///     #[call]
+///     pub fn value(&self) -> i64 {
+///         self.value
+///     }
+///
 ///     /// Adds what a slow service says.
 ///     #[call(locked)]
 ///     pub async fn fetch(&mut self, cx: &mut Locked<Self>, url: String) -> Result<i64, String> {
@@ -184,6 +194,7 @@ use mistakes::Mistakes;
 /// # pub struct Counter { value: i64 }
 /// # impl Counter {
 /// #     fn increment(&mut self, by: i64) -> i64 { self.value += by; self.value }
+/// #     fn value(&self) -> i64 { self.value }
 /// #     async fn fetch(&mut self, cx: &mut Locked<Self>, url: String) -> Result<i64, String> {
 /// #         let _ = (cx, url);
 /// #         Ok(self.value)
@@ -195,6 +206,8 @@ use mistakes::Mistakes;
 /// pub enum CounterCall {
 ///     #[serde(rename = "increment")]
 ///     Increment { by: i64 },
+///     #[serde(rename = "value")]
+///     Value {},
 ///     #[serde(rename = "fetch")]
 ///     Fetch { url: String },
 /// }
@@ -225,6 +238,9 @@ use mistakes::Mistakes;
 ///     fn handle_call(&mut self, call: CounterCall, cx: &mut Context<Self>) -> Reply {
 ///         match call {
 ///             CounterCall::Increment { by } => Reply::ok(&Self::increment(self, by)),
+///             read @ CounterCall::Value { .. } => {
+///                 self.handle_read(&read).unwrap_or_else(Reply::later)
+///             }
 ///             CounterCall::Fetch { .. } => {
 ///                 cx.lock();
 ///                 Reply::later()
@@ -235,6 +251,14 @@ use mistakes::Mistakes;
 ///     fn handle_cast(&mut self, cast: CounterCast, cx: &mut Context<Self>) {
 ///         match cast {
 ///             CounterCast::Add { by } => Self::add(self, by),
+///         }
+///     }
+///
+///     // Only if there are calls that only read.
+///     fn handle_read(&self, call: &CounterCall) -> Option<Reply> {
+///         match call {
+///             CounterCall::Value {} => Some(Reply::ok(&Self::value(self))),
+///             _ => None,
 ///         }
 ///     }
 ///

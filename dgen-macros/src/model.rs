@@ -59,6 +59,8 @@ pub(crate) struct Call {
     pub(crate) error: Option<Type>,
     /// Whether the handler returns a `Deferred`, and the caller is answered later.
     pub(crate) is_deferred: bool,
+    /// Whether it only reads: `&self`, no context, and not locked work.
+    pub(crate) is_read: bool,
 }
 
 /// What calls, casts and infos have in common: a method, and the message that asks for it.

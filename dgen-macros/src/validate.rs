@@ -30,6 +30,7 @@ use clashes::refuse_clashes;
 use init::init;
 use message::message;
 use options::{options, refuse_options};
+use signature::borrows_shared;
 use types::{breadth, peeled, shown};
 
 /// Judges the block. `None` if it says too little to generate anything.
@@ -158,8 +159,12 @@ fn call(
     if mistakes.count() > before {
         return None;
     }
+    let message = message?;
     Some(Call {
-        message: message?,
+        is_read: borrows_shared(&method.function.sig)
+            && message.context_at.is_none()
+            && !(is_locked || answer.is_deferred),
+        message,
         value: answer.value,
         error: answer.error,
         is_deferred: answer.is_deferred,

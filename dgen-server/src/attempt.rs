@@ -199,7 +199,7 @@ impl<S: Server> Attempt<'_, S> {
         let is_quiet = items.is_empty() && !has_left && mark.is_none();
         drop(items);
         let popped = pop(tx, address, &mut found, taken, mark.is_some())?;
-        let done = carry_out(tx, address, cached, trial.state, decision).await?;
+        let done = carry_out(tx, address, cached, trial.into_changed(), decision).await?;
         // Behind the answers: those to callers who are gone go too.
         agenda.sweep_replies(tx, keys, popped.as_ref(), now_millis)?;
         let changes = found.changes.filter(|_| is_quiet);
@@ -230,13 +230,8 @@ impl<S: Server> Attempt<'_, S> {
         let is_known = tx.attempt().number == 1
             && !self.units.is_empty()
             && self.cached.is_some_and(|cached| cached.version.is_some());
-        self.quiet.filter(|quiet| {
-            is_known
-                && env.now() < quiet.until
-                && quiet
-                    .next_due_millis
-                    .is_none_or(|due| clock::to_millis(env.wall_clock()) < due)
-        })
+        self.quiet
+            .filter(|quiet| is_known && quiet.is_to_be_relied_on(env, env.now()))
     }
 
     fn scope(&self) -> Scope {

@@ -33,6 +33,7 @@ use crate::{
     message::{Envelope, From, Message, MessageId},
     outbox::{bytes_of, write_waiting_for},
     polling::{Polling, note_lost_watch},
+    reading,
     remedy::AttemptError,
     reply::{Answer, AtReplyKey},
     urgent,
@@ -150,7 +151,13 @@ impl<S: Server> Sent<'_, S> {
     async fn answer(self) -> Result<Readable, Failure> {
         let address = self.handle.address();
         let poll_interval = address.poll_interval();
-        let done = match self.handle.mailbox() {
+        let mailbox = self.handle.mailbox();
+        if let Some(mailbox) = mailbox.as_ref().filter(|_| self.is_plain())
+            && let Some(answer) = reading::read(address, mailbox, &self.call).await
+        {
+            return Ok(Ok(answer));
+        }
+        let done = match mailbox {
             Some(mailbox) if self.is_priority => mailbox.send_urgent(self.unit()).await,
             Some(mailbox) => mailbox.send(self.unit()).await,
             None => Err(Refused::NotHandled),
@@ -174,6 +181,11 @@ impl<S: Server> Sent<'_, S> {
         };
         // Nobody answers before it is pushed, so there is nothing to look for yet.
         Box::pin(queued.answer(Look::Waiting(watch), poll_interval)).await
+    }
+
+    /// Whether it is a call like most: that is no priority, and is not remembered.
+    fn is_plain(&self) -> bool {
+        !self.is_priority && self.id.is_none()
     }
 
     fn unit(&self) -> Unit<S> {

@@ -37,15 +37,14 @@ pub(crate) struct After<S> {
     pub(crate) answers: LocalAnswers,
 }
 
-/// Writes what was decided. What was handled of the queue, the caller has removed.
+/// Writes what was decided, and the state if it may have `changed`. What was handled of the queue, the caller has removed.
 pub(crate) async fn carry_out<S: Server>(
     tx: &Transaction,
     address: &Address,
     cached: Arc<Cached<S>>,
-    state: S,
+    changed: Option<S>,
     decision: Decision<S>,
 ) -> Result<CarriedOut<S>, AttemptError> {
-    let is_idle = decision.is_idle();
     // Reply keys and records first: what is sent may be an answer to them.
     write_waiting(tx, &address.keys, &decision.waiting)?;
     for id in &decision.remembered {
@@ -63,10 +62,9 @@ pub(crate) async fn carry_out<S: Server>(
         }
         None => None,
     };
-    let state = if is_idle {
-        NewState::Unchanged(cached)
-    } else {
-        state::write(tx, address, cached, state)?
+    let state = match changed {
+        Some(state) => state::write(tx, address, cached, state)?,
+        None => NewState::Unchanged(cached),
     };
     Ok(CarriedOut {
         state,

@@ -442,11 +442,6 @@ impl<S: Server> Work<'_, S> {
 }
 
 impl<S> Decision<S> {
-    /// Whether anything was handled.
-    pub(crate) fn is_idle(&self) -> bool {
-        self.taken == 0 && self.handled_units == 0
-    }
-
     /// Whether callers are answered through the store.
     pub(crate) fn has_answers(&self) -> bool {
         !self.outbox.answers.is_empty() || !self.remembered.is_empty()

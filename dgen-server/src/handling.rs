@@ -25,12 +25,11 @@ pub(crate) const KEY_SIZE_MAX_BYTES: usize = 1_000;
 
 /// A state that messages are tried on.
 pub(crate) struct Trial<S: Server> {
-    pub(crate) state: S,
     /// The state before the first message.
     cached: Arc<Cached<S>>,
-    /// Whether no message has changed it so far: a copy of what is cached anyway is not made.
-    is_as_cached: bool,
-    /// The state before the last message, unless that is the cached one.
+    /// A copy of it, once a message may have changed it.
+    changed: Option<S>,
+    /// What that was before the last such message.
     before: Option<S>,
     cx: Context<S>,
 }
@@ -66,9 +65,8 @@ impl<S> Handled<S> {
 impl<S: Server> Trial<S> {
     pub(crate) fn new(address: &Arc<Address>, cached: &Arc<Cached<S>>) -> Self {
         Self {
-            state: cached.state.clone(),
             cached: Arc::clone(cached),
-            is_as_cached: true,
+            changed: None,
             before: None,
             cx: Context::new(Arc::clone(address)),
         }
@@ -82,13 +80,16 @@ impl<S: Server> Trial<S> {
         context: MessageContext,
         answer_size_max_bytes: usize,
     ) -> Result<Handled<S>, Failure> {
-        self.before = match self.is_as_cached {
-            true => None,
-            false => Some(shield(|| self.state.clone())?),
-        };
-        self.is_as_cached = false;
+        if let Message::Call(call) = message
+            && let Some(reply) = shield(|| self.state().handle_read(call))?
+        {
+            return judge(Some(reply), Effects::default(), answer_size_max_bytes);
+        }
+        let mut state = shield(|| self.state().clone())?;
         self.cx.begin(context);
-        let handled = self.run(message).and_then(|reply| {
+        let reply = run(message, &mut state, &mut self.cx);
+        self.before = self.changed.replace(state);
+        let handled = reply.and_then(|reply| {
             let effects = self.cx.take_effects();
             let is_locking = effects.is_locking;
             let handled = judge(reply, effects, answer_size_max_bytes)?;
@@ -103,13 +104,18 @@ impl<S: Server> Trial<S> {
         handled
     }
 
-    /// Puts the state back to what it was before the last message.
+    fn state(&self) -> &S {
+        self.changed.as_ref().unwrap_or(&self.cached.state)
+    }
+
+    /// The state behind the messages; None if none of them may have changed it.
+    pub(crate) fn into_changed(self) -> Option<S> {
+        self.changed
+    }
+
+    /// Puts the state back to what it was before the last message that may have changed it.
     fn undo(&mut self) {
-        self.is_as_cached = self.before.is_none();
-        self.state = match self.before.take() {
-            Some(before) => before,
-            None => self.cached.state.clone(),
-        };
+        self.changed = self.before.take();
     }
 
     /// The last message can't go on after all.
@@ -117,24 +123,27 @@ impl<S: Server> Trial<S> {
         self.undo();
         Refused::Failed(failure)
     }
+}
 
-    fn run(&mut self, message: &Message<S>) -> Result<Option<Reply>, Failure> {
-        let (state, cx) = (&mut self.state, &mut self.cx);
-        shield(|| match message {
-            Message::Call(call) => Some(state.handle_call(call.clone(), cx)),
-            Message::Casts(casts) => {
-                for cast in casts {
-                    cx.begin_next_of_batch();
-                    state.handle_cast(cast.clone(), cx);
-                }
-                None
+fn run<S: Server>(
+    message: &Message<S>,
+    state: &mut S,
+    cx: &mut Context<S>,
+) -> Result<Option<Reply>, Failure> {
+    shield(|| match message {
+        Message::Call(call) => Some(state.handle_call(call.clone(), cx)),
+        Message::Casts(casts) => {
+            for cast in casts {
+                cx.begin_next_of_batch();
+                state.handle_cast(cast.clone(), cx);
             }
-            Message::Info(info) => {
-                state.handle_info(info.clone(), cx);
-                None
-            }
-        })
-    }
+            None
+        }
+        Message::Info(info) => {
+            state.handle_info(info.clone(), cx);
+            None
+        }
+    })
 }
 
 /// The handler has locked the server, unless it can't.

@@ -197,6 +197,7 @@ mod outbox;
 // Next door: in the same OS process.
 mod calls;
 mod mailbox;
+mod reading;
 mod registry;
 
 #[cfg(feature = "local")]

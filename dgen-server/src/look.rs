@@ -7,7 +7,7 @@
 
 use std::{sync::Arc, time::Instant};
 
-use dgen_backend::{KeyRange, Transaction};
+use dgen_backend::{KeyRange, Transaction, env::Env};
 use dgen_queue::{Head, Item, Limits};
 
 use crate::{
@@ -15,6 +15,7 @@ use crate::{
     address::Address,
     agenda,
     changes::{self, Changes},
+    clock,
     hold::Hold,
     remedy::AttemptError,
     state::{Asked, Cached},
@@ -28,6 +29,16 @@ pub(crate) struct Quiet {
     pub(crate) next_due_millis: Option<u64>,
     /// From then on it is looked at again, whatever the count says.
     pub(crate) until: Instant,
+}
+
+impl Quiet {
+    /// Whether it need not be looked at again, whatever the count says.
+    pub(crate) fn is_to_be_relied_on(&self, env: &Env, now: Instant) -> bool {
+        now < self.until
+            && self
+                .next_due_millis
+                .is_none_or(|due| clock::to_millis(env.wall_clock()) < due)
+    }
 }
 
 /// What to look at.

@@ -14,6 +14,7 @@ use crate::{
     Failure, InfoError, Server,
     calls::WaitingCall,
     message::{Message, MessageId},
+    reading::Known,
     reply::Answer,
 };
 
@@ -75,6 +76,8 @@ struct Kept<S: Server> {
     is_closed: bool,
     /// The process, if it waits.
     process: Option<Waker>,
+    /// What the process knows of the server, if it does not find out more at present.
+    known: Option<Known<S>>,
 }
 
 /// Why a unit was not put in.
@@ -91,6 +94,7 @@ pub(crate) fn mailbox<S: Server>() -> (Mailbox<S>, Inbox<S>) {
             urgent: Vec::new(),
             is_closed: false,
             process: None,
+            known: None,
         }),
         room: Notify::new(),
     });
@@ -115,6 +119,14 @@ impl<S: Server> Mailbox<S> {
             NotPut::Full(_) => InfoError::Full,
             NotPut::Closed => InfoError::NotRunning,
         })
+    }
+
+    /// What the process knows of the server, if it waits.
+    pub(crate) fn known(&self) -> Option<Known<S>> {
+        let kept = self.0.kept();
+        let known = kept.known.as_ref();
+        // Whoever puts something in takes the waker, so there is nothing else here then.
+        known.filter(|_| kept.process.is_some()).cloned()
     }
 
     /// For a place that knows nothing of `S`.
@@ -186,6 +198,16 @@ impl<S: Server> Inbox<S> {
             process => *process = Some(cx.waker().clone()),
         }
         Poll::Pending
+    }
+
+    /// Leaves here what the process knows of the server.
+    pub(crate) fn leave(&self, known: Known<S>) {
+        self.0.kept().known = Some(known);
+    }
+
+    /// Takes away what it knew: it finds out more.
+    pub(crate) fn take_known(&self) -> Option<Known<S>> {
+        self.0.kept().known.take()
     }
 
     /// How many units wait that are not urgent.
@@ -276,15 +298,16 @@ fn take_from<S: Server>(kept: &mut Vec<Unit<S>>, taken: &mut Vec<Unit<S>>, max: 
 impl<S: Server> Drop for Inbox<S> {
     fn drop(&mut self) {
         self.close();
-        let (units, urgent) = {
+        let (units, urgent, known) = {
             let mut kept = self.0.kept();
             (
                 std::mem::take(&mut kept.units),
                 std::mem::take(&mut kept.urgent),
+                kept.known.take(),
             )
         };
-        // Their callers are told by this.
-        drop((units, urgent));
+        // Callers are told by this.
+        drop((units, urgent, known));
     }
 }
 

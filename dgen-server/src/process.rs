@@ -31,6 +31,7 @@ use crate::{
     mailbox::{Done, Inbox, Refused, Unit},
     polling::{Polling, note_lost_watch},
     progress::Progress,
+    reading::Known,
     registry::Registration,
     remedy::{AttemptError, Remedy},
     standby::Standby,
@@ -61,8 +62,6 @@ pub(crate) struct Process<S: Server> {
     crowd: usize,
     /// Whether there was more in the queue than the last attempt read.
     has_backlog: bool,
-    /// That the last attempt found nothing to do but what came to the mailbox.
-    quiet: Option<Quiet>,
     /// The hold that was seen last.
     seen: Option<Box<Seen>>,
     /// Others serve, and this one lets them.
@@ -124,7 +123,6 @@ impl<S: Server> Process<S> {
             woken_by_units: 0,
             crowd: 0,
             has_backlog: false,
-            quiet: None,
             seen: None,
             standby: None,
             locked_since: None,
@@ -259,8 +257,8 @@ impl<S: Server> Process<S> {
             }
             let progress = Progress::default();
             let begun = self.address.tenant.env().now();
-            let attempted = self.attempt(&progress).await;
-            self.quiet = None;
+            let quiet = self.inbox.take_known().map(|known| known.quiet);
+            let attempted = self.attempt(quiet, &progress).await;
             match progress.reduced_to() {
                 Some(batch_max) => self.batch_size.reduce_to(batch_max),
                 None if matches!(attempted, Ok(Attempted::Handled(_))) => self.batch_size.grow(),
@@ -369,7 +367,11 @@ impl<S: Server> Process<S> {
         None
     }
 
-    async fn attempt(&self, progress: &Progress) -> Result<Attempted<S>, AttemptError> {
+    async fn attempt(
+        &self,
+        quiet: Option<Quiet>,
+        progress: &Progress,
+    ) -> Result<Attempted<S>, AttemptError> {
         // Pinned here: handed over by value, it would take its room twice.
         let attempts = pin!(self.address.tenant.transact(|tx| {
             let attempt = Attempt {
@@ -377,7 +379,7 @@ impl<S: Server> Process<S> {
                 cached: self.cached.as_ref(),
                 units: &self.units,
                 has_backlog: self.has_backlog,
-                quiet: self.quiet,
+                quiet,
                 seen: self.seen.as_deref().copied(),
                 batch_max: self.batch_size.get(),
                 unanswerable: self.unanswerable,
@@ -404,7 +406,6 @@ impl<S: Server> Process<S> {
             self.polling.reset();
         }
         self.has_backlog = batch.has_backlog;
-        self.quiet = batch.quiet;
         if batch.taken > 0 {
             // It serves.
             self.standby = None;
@@ -415,6 +416,12 @@ impl<S: Server> Process<S> {
         let cached = Some(cached).filter(|_| address.options.cache);
         // Dropped behind the answers: it may be large.
         let _old = std::mem::replace(&mut self.cached, cached);
+        if let Some(quiet) = batch.quiet
+            && let Some(cached) = self.cached.clone()
+            && cached.version.is_some()
+        {
+            self.inbox.leave(Known { cached, quiet });
+        }
         self.crowd = match done.len() {
             0 | 1 => 0,
             _ => (self.units.len() + self.inbox.len()).min(BATCH_MAX),

@@ -158,6 +158,69 @@ pub trait Server: Clone + Serialize + DeserializeOwned + Send + Sync + 'static {
     /// Answers `call`. On [`Reply::err`] the state stays what it was before.
     fn handle_call(&mut self, call: Self::Call, cx: &mut Context<Self>) -> Reply;
 
+    /// Answers `call` if it only reads; None if it is one for [`handle_call`](Self::handle_call), which is not
+    /// asked where this answers. Default: none only reads. The macro does this for calls with `&self` and no context.
+    ///
+    /// A read costs neither a copy of the state nor a comparison with it, and no flush. Where a process next
+    /// door waits for something to do, the caller does all of it in its own task, and several callers at once; one key
+    /// of the store tells them that the state in memory is still the current one. Else it takes its place
+    /// among the other messages. Either way it sees all that was acknowledged before it was sent, and nothing that is
+    /// not committed.
+    ///
+    /// It may be asked more than once. What it changes in the state all the same, in a `Mutex` or an atomic, is
+    /// not stored, and may be seen or not.
+    ///
+    /// # Examples
+    /// ```
+    /// # use dgen_server::{Context, Handle, Never, Reply, Server};
+    /// # use serde::{Deserialize, Serialize};
+    /// # #[derive(Clone, Default, Serialize, Deserialize)]
+    /// # struct Counter { value: i64 }
+    /// #[derive(Clone, Serialize, Deserialize)]
+    /// enum CounterCall { Increment { by: i64 }, Value }
+    ///
+    /// # impl Server for Counter {
+    /// #     const NAME: &'static str = "Counter";
+    /// #     type Args = ();
+    /// #     type InitError = Never;
+    /// #     type Call = CounterCall;
+    /// #     type Cast = Never;
+    /// #     type Info = Never;
+    /// #     fn init((): ()) -> Result<Self, Never> {
+    /// #         Ok(Self::default())
+    /// #     }
+    /// fn handle_read(&self, call: &CounterCall) -> Option<Reply> {
+    ///     match call {
+    ///         CounterCall::Value => Some(Reply::ok(&self.value)),
+    ///         CounterCall::Increment { .. } => None,
+    ///     }
+    /// }
+    ///
+    /// fn handle_call(&mut self, call: CounterCall, _cx: &mut Context<Self>) -> Reply {
+    ///     if let CounterCall::Increment { by } = call {
+    ///         self.value += by;
+    ///     }
+    ///     Reply::ok(&self.value)
+    /// }
+    /// #     fn handle_cast(&mut self, cast: Never, _cx: &mut Context<Self>) {
+    /// #         match cast {}
+    /// #     }
+    /// # }
+    /// # tokio::runtime::Builder::new_current_thread().enable_time().build()?.block_on(async {
+    /// # let tenant = dgen_server::in_memory()?;
+    /// # let counter = Handle::<Counter>::start(&tenant, "demo", ()).await?;
+    /// # let value: i64 = counter.call::<i64, Never>(CounterCall::Increment { by: 2 }).await?;
+    /// # assert_eq!(value, 2);
+    /// let value: i64 = counter.call::<i64, Never>(CounterCall::Value).await?;
+    /// assert_eq!(value, 2);
+    /// # Ok::<(), Box<dyn std::error::Error>>(()) })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    fn handle_read(&self, call: &Self::Call) -> Option<Reply> {
+        let _ = call;
+        None
+    }
+
     /// Handles `cast`.
     fn handle_cast(&mut self, cast: Self::Cast, cx: &mut Context<Self>);
 

@@ -177,7 +177,7 @@ async fn attempt<S: Server>(
             Hold::Failing(failing) => decision.failing = Some(failing),
         }
     }
-    let carried_out = carry_out(tx, address, cached, trial.state, decision).await?;
+    let carried_out = carry_out(tx, address, cached, trial.into_changed(), decision).await?;
     Ok(Tried::CarriedOut(Box::new(carried_out)))
 }
 

@@ -28,7 +28,8 @@ pub(crate) async fn send(tenant: Tenant, step: Step, op: Op) -> Outcome {
     let alarm = || AlarmHandle::client_with(&tenant, to, options());
     let desk = || DeskHandle::client_with(&tenant, to, options());
     match step.order {
-        Order::Read => named.call(register().read(panics)).await,
+        Order::Read if panics == 0 => named.call(register().read()).await,
+        Order::Read => named.call(register().look(panics)).await,
         Order::Add(by) => named.call(register().add(op, by, panics)).await,
         Order::Swap(with) => named.call(register().swap(op, with, panics)).await,
         Order::Increase(by) => {

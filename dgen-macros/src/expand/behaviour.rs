@@ -29,6 +29,7 @@ pub(super) fn item(server: &Server) -> TokenStream {
         .casts
         .iter()
         .map(|message| cast_arm(server, &cast_ident, message, &cx));
+    let handle_read = handle_read(server);
     let call_phantom = phantom_arm(server, &call_ident);
     let cast_phantom = phantom_arm(server, &cast_ident);
     let handle_info = handle_info(server);
@@ -61,8 +62,54 @@ pub(super) fn item(server: &Server) -> TokenStream {
                 }
             }
 
+            #handle_read
             #handle_info
             #handle_locked
+        }
+    }
+}
+
+/// Nothing, for a server without reads: the default answers none.
+fn handle_read(server: &Server) -> Option<TokenStream> {
+    let krate = &server.crate_path;
+    let call_ident = server.call_ident();
+    let call = Ident::new("call", Span::mixed_site());
+    let arms: Vec<_> = server
+        .calls
+        .iter()
+        .filter(|handler| handler.is_read)
+        .map(|handler| read_arm(server, &call_ident, handler))
+        .collect();
+    if arms.is_empty() {
+        return None;
+    }
+    Some(quote! {
+        // The last arm is for the calls that write, if there are any.
+        #[allow(unreachable_patterns)]
+        fn handle_read(&self, #call: &Self::Call) -> ::core::option::Option<#krate::Reply> {
+            match #call {
+                #(#arms,)*
+                _ => ::core::option::Option::None,
+            }
+        }
+    })
+}
+
+/// The message is borrowed, and the handler's arguments are its own.
+fn read_arm(server: &Server, enumeration: &Ident, handler: &Call) -> TokenStream {
+    let message = &handler.message;
+    let (cfgs, pattern) = (&message.cfgs, variant(enumeration, message));
+    let clones = message.arguments.iter().map(|argument| {
+        let name = &argument.ident;
+        quote!(let #name = ::core::clone::Clone::clone(#name);)
+    });
+    let cx = Ident::new("cx", Span::mixed_site());
+    let run = run(message, &cx, located_at(handler.value.span()));
+    let reply = reply(server, handler, &run);
+    quote! {
+        #(#cfgs)* #pattern => {
+            #(#clones)*
+            ::core::option::Option::Some(#reply)
         }
     }
 }
@@ -176,11 +223,19 @@ fn call_arm(server: &Server, enumeration: &Ident, handler: &Call, cx: &Ident) ->
         let later = quote!(#krate::Reply::later());
         return locked::lock_arm(server, enumeration, message, cx, &later);
     }
-    let (cfgs, pattern, run) = (
-        &message.cfgs,
-        variant(enumeration, message),
-        run(message, cx, located_at(handler.value.span())),
-    );
+    let cfgs = &message.cfgs;
+    if handler.is_read {
+        let (variant, read) = (&message.variant, Ident::new("read", Span::mixed_site()));
+        return quote! {
+            #(#cfgs)*
+            #read @ #enumeration::#variant { .. } => {
+                let reply = <Self as #krate::Server>::handle_read(self, &#read);
+                reply.unwrap_or_else(#krate::Reply::later)
+            }
+        };
+    }
+    let pattern = variant(enumeration, message);
+    let run = run(message, cx, located_at(handler.value.span()));
     let reply = reply(server, handler, &run);
     quote!(#(#cfgs)* #pattern => #reply)
 }

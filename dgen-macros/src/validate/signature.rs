@@ -111,6 +111,12 @@ pub(super) fn refuse_receiver(
     }
 }
 
+/// Whether the handler takes `&self`.
+pub(super) fn borrows_shared(signature: &Signature) -> bool {
+    let receiver = signature.receiver();
+    matches!(receiver.and_then(borrow_of_self), Some(Borrow::Shared))
+}
+
 enum Borrow {
     Shared,
     Exclusive,

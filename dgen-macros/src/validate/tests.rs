@@ -222,6 +222,23 @@ fn options_are_read_in_full() {
     assert_eq!(text(&server.infos[0].arguments[0].ty), "Instant");
 }
 
+/// What can have an effect is no read.
+#[test]
+fn a_read_borrows_the_state_and_has_no_context() {
+    let server = model(quote! {
+        impl Counter {
+            #[call] fn get(&self, key: String) -> u64 {}
+            #[call] fn find(self: &Self) -> Result<u64, E> {}
+            #[call] fn noted(&self, cx: &mut Context<Self>) -> u64 {}
+            #[call] fn taken(&mut self) -> u64 {}
+            #[call] fn later(&self) -> Deferred<u64> {}
+            #[call(locked)] async fn fetch(&self) -> u64 {}
+        }
+    });
+    let are_reads: Vec<bool> = server.calls.iter().map(|call| call.is_read).collect();
+    assert_eq!(are_reads, [true, true, false, false, false, false]);
+}
+
 #[test]
 fn conditional_handlers_may_share_a_name() {
     let server = model(quote! {
@@ -255,8 +272,9 @@ fn a_handler_is_read_in_full() {
         value,
         error,
         is_deferred,
+        is_read,
     } = &server.calls[0];
-    assert!(!is_deferred && !message.is_locked && message.timeout.is_none());
+    assert!(!is_read && !is_deferred && !message.is_locked && message.timeout.is_none());
     assert_eq!(text(value), "tally :: Counter");
     assert_eq!(text(error), "Overdrawn");
     assert_eq!(message.variant, "Withdraw");

@@ -69,8 +69,7 @@ impl Server for Counter {
                 self.value += by;
                 Reply::ok(&self.value)
             }
-            CounterCall::Value => Reply::ok(&self.value),
-            CounterCall::Seen => Reply::ok(&self.seen),
+            CounterCall::Value | CounterCall::Seen => unreachable!("a read goes to `handle_read`"),
             CounterCall::Withdraw { by } => {
                 self.value -= by;
                 if self.value < 0 {
@@ -90,6 +89,14 @@ impl Server for Counter {
                 cx.stop("asked to");
                 Reply::ok(&self.value)
             }
+        }
+    }
+
+    fn handle_read(&self, call: &CounterCall) -> Option<Reply> {
+        match call {
+            CounterCall::Value => Some(Reply::ok(&self.value)),
+            CounterCall::Seen => Some(Reply::ok(&self.seen)),
+            _ => None,
         }
     }
 

@@ -19,7 +19,13 @@ pub struct Register {
 impl Register {
     /// The number.
     #[call]
-    pub fn read(&self, panics: u8, cx: &mut Context<Self>) -> i64 {
+    pub fn read(&self) -> i64 {
+        self.value
+    }
+
+    /// The same, from a handler that could do more than read.
+    #[call]
+    pub fn look(&self, panics: u8, cx: &mut Context<Self>) -> i64 {
         scene::stumble(panics, cx.random());
         self.value
     }
