@@ -30,11 +30,13 @@ pub enum Bug {
     UncountedPush,
     /// A cached state is used without a look at whether it is current.
     StateWithoutVersion,
+    /// A caller reads a state in memory without a look at whether it is current.
+    ReadWithoutLook,
 }
 
 impl Bug {
     /// All of them.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::DoublePop,
         Self::LostReply,
         Self::UnfencedLock,
@@ -46,6 +48,7 @@ impl Bug {
         Self::EagerSweep,
         Self::UncountedPush,
         Self::StateWithoutVersion,
+        Self::ReadWithoutLook,
     ];
 }
 
