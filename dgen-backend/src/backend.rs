@@ -110,6 +110,14 @@ pub trait BackendTransaction: Send + Sync + 'static {
     /// What the backend finds wrong with it at once.
     fn add_conflict(&self, range: &KeyRange, kind: ConflictKind) -> Result<(), Error>;
 
+    /// The same as a read conflict on just `key`. By default it is that; a backend may have a shorter way.
+    ///
+    /// # Errors
+    /// As [`add_conflict`](Self::add_conflict).
+    fn add_read_conflict_key(&self, key: &[u8]) -> Result<(), Error> {
+        self.add_conflict(&KeyRange::key(key), ConflictKind::Read)
+    }
+
     /// A watch on `key`, armed by the commit. Takes a read conflict on the key.
     ///
     /// # Errors

@@ -157,7 +157,7 @@ impl Marker<'_> {
     /// the operation that is committed after `tx` was begun.
     pub(crate) fn write(&self, tx: &Transaction, attempt: u32) -> Result<(), Error> {
         // Before the set: behind it, the slot would count as the transaction's own and not as read.
-        tx.add_read_conflict(&KeyRange::key(&self.key))?;
+        tx.add_read_conflict_key(&self.key)?;
         let mut value = Vec::with_capacity(SIZE_BYTES);
         value.extend_from_slice(&self.operation.to_le_bytes());
         value.extend_from_slice(&attempt.to_le_bytes());

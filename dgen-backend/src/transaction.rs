@@ -238,6 +238,14 @@ impl Transaction {
         self.inner.add_conflict(range, ConflictKind::Read)
     }
 
+    /// [`add_read_conflict`](Self::add_read_conflict) of just `key`.
+    ///
+    /// # Errors
+    /// [`Error::KeyTooLarge`], [`Error::KeyOutsideLegalRange`].
+    pub fn add_read_conflict_key(&self, key: &[u8]) -> Result<(), Error> {
+        self.inner.add_read_conflict_key(key)
+    }
+
     /// Makes others that read in `range` fail if they commit after this one, as if it had written
     /// there.
     ///
@@ -459,6 +467,13 @@ impl Inner {
             self.write_count.fetch_add(1, Ordering::Relaxed);
         }
         self.raw.add_conflict(range, kind)
+    }
+
+    fn add_read_conflict_key(&self, key: &[u8]) -> Result<(), Error> {
+        self.check_open()?;
+        check_key(key)?;
+        self.count(2 * key.len() + 1);
+        self.raw.add_read_conflict_key(key)
     }
 
     /// Adds to the transaction's size and returns it.

@@ -27,6 +27,13 @@ pub(crate) const LIST: u8 = b'l';
 /// The state's version.
 pub(crate) const VERSION: u8 = b'v';
 
+/// The path of the state's version.
+pub(crate) const VERSION_PATH: [u8; TAG_SIZE_BYTES] = tag_bytes(VERSION);
+
+const fn tag_bytes(tag: u8) -> [u8; TAG_SIZE_BYTES] {
+    [BYTES, tag, END]
+}
+
 /// What a tag adds to a key: a type byte, the letter, an end byte.
 pub(crate) const TAG_SIZE_BYTES: usize = 3;
 
@@ -58,7 +65,7 @@ pub(crate) struct Path(Vec<u8>);
 
 impl Path {
     pub(crate) fn tag(&mut self, tag: u8) {
-        self.0.extend_from_slice(&[BYTES, tag, END]);
+        self.0.extend_from_slice(&tag_bytes(tag));
     }
 
     pub(crate) fn entry(&mut self, key: &str) {

@@ -66,6 +66,9 @@ pub(crate) fn check_nesting_of(
     }
 }
 
+/// Most values are nested no deeper.
+const LEVELS_USUAL: usize = 16;
+
 /// How deep the first so many values of an outline are nested, and where they end. Goes no further than
 /// to what is nested too deep.
 pub(crate) fn nesting(
@@ -76,7 +79,8 @@ pub(crate) fn nesting(
     let mut at = 0;
     let mut levels_max = 0;
     // How many values are left in each container that is open.
-    let mut open = vec![values];
+    let mut open = Vec::with_capacity(LEVELS_USUAL);
+    open.push(values);
     while let Some(left) = open.last_mut() {
         if *left == 0 {
             open.pop();

@@ -174,7 +174,8 @@ impl Splitting<'_> {
             return Ok(None);
         };
         let mut at = head.size_bytes;
-        let mut entries = Vec::new();
+        // Each takes two bytes at least.
+        let mut entries = Vec::with_capacity((count as usize).min(bytes.len() / 2));
         for _ in 0..count {
             let Some((key, span)) = str_at(bytes, at)? else {
                 return Ok(None);

@@ -11,7 +11,7 @@ use crate::{
     diff::Write,
     error::{Damage, LoadError, StoreError},
     join::Row,
-    keys::{self, Path},
+    keys,
     stored::{EncodeError, Stored},
 };
 
@@ -110,7 +110,7 @@ fn from_rows<T: DeserializeOwned>(
         damage,
     };
     // Behind all else in the order of keys.
-    if last.key != version_path() {
+    if last.key != keys::VERSION_PATH {
         return Err(damaged(keys::describe(&[]), Damage::MissingVersion));
     }
     let size_bytes = last.value.len();
@@ -212,13 +212,7 @@ pub fn clear(tx: &Transaction, base: &Subspace) -> Result<(), Error> {
 /// The key of the version: the one to watch for a change of the state.
 #[must_use]
 pub fn version_key(base: &Subspace) -> Vec<u8> {
-    [base.bytes(), &version_path()].concat()
-}
-
-fn version_path() -> Vec<u8> {
-    let mut path = Path::default();
-    path.tag(keys::VERSION);
-    path.to_key()
+    [base.bytes(), &keys::VERSION_PATH].concat()
 }
 
 fn parse_version(value: &[u8]) -> Option<Version> {

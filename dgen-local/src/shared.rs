@@ -42,15 +42,26 @@ impl Shared {
         }
     }
 
-    /// Commits `request`.
-    pub(crate) fn commit(&self, request: Request) -> Read<CommitVersionstamp> {
+    /// Commits `request`; tells `waiting` its versionstamp.
+    pub(crate) fn commit(
+        &self,
+        request: Request,
+        waiting: Vec<oneshot::Sender<CommitVersionstamp>>,
+    ) -> Read<()> {
+        let tell = move |stamp: CommitVersionstamp| {
+            for waiting in waiting {
+                // Whoever asked may be gone.
+                let _ = waiting.send(stamp);
+            }
+        };
         match &self.path {
             CommitPath::Inline(committer) => {
                 let committer = committer.lock().unwrap_or_else(PoisonError::into_inner);
-                Read::ready(match &*committer {
+                let outcome = match &*committer {
                     Some(committer) => committer.commit_one(request),
                     None => Err(self.closed()),
-                })
+                };
+                Read::ready(outcome.map(tell))
             }
             CommitPath::Threads(committer) => {
                 let (done, outcome) = oneshot::channel();
@@ -58,11 +69,12 @@ impl Shared {
                     return Read::ready(Err(self.closed()));
                 }
                 Read::pending(async move {
-                    outcome.await.unwrap_or_else(|_| {
+                    let outcome = outcome.await.unwrap_or_else(|_| {
                         Err(Error::CommitUnknown {
                             reason: "the store closed before it answered".to_owned(),
                         })
-                    })
+                    });
+                    outcome.map(tell)
                 })
             }
         }

@@ -13,6 +13,7 @@ use dgen_backend::{
 use tokio::sync::oneshot;
 
 use crate::{
+    arena::Arena,
     commit::{self, Mutation, Request},
     page,
     published::{Published, Slot},
@@ -34,6 +35,7 @@ pub(crate) struct LocalTransaction {
 
 #[derive(Default)]
 struct Work {
+    copies: Arena,
     reads: Vec<Span>,
     conflicts: Vec<Span>,
     mutations: Vec<Mutation>,
@@ -82,7 +84,8 @@ impl LocalTransaction {
             }
             let value = page::value(key, written, state.snapshot.get(key)?)?;
             if isolation == Isolation::Serializable {
-                work.reads.push(Span::Key(Bytes::copy_from_slice(key)));
+                let key = work.copies.copy(key);
+                work.reads.push(Span::Key(key));
             }
             Ok(value)
         })
@@ -121,14 +124,7 @@ impl LocalTransaction {
             watches: work.watches,
             size_bytes: work.size_bytes,
         };
-        let versionstamps = work.versionstamps;
-        Ok(self.shared.commit(request).map(move |stamp| {
-            for waiting in versionstamps {
-                // Whoever asked may be gone.
-                let _ = waiting.send(stamp);
-            }
-            Ok(())
-        }))
+        Ok(self.shared.commit(request, work.versionstamps))
     }
 }
 
@@ -136,10 +132,18 @@ impl Work {
     /// Counts a range as read. What this transaction has written itself does not count.
     fn add_read(&mut self, begin: &[u8], end: &[u8]) {
         if self.writes.is_empty() {
-            let span = Span::Range(Bytes::copy_from_slice(begin), Bytes::copy_from_slice(end));
-            self.reads.push(span);
+            let (begin, end) = (self.copies.copy(begin), self.copies.copy(end));
+            self.reads.push(Span::Range(begin, end));
         } else {
             self.reads.extend(self.writes.read_spans(begin, end));
+        }
+    }
+
+    /// The same of one key.
+    fn add_read_of_key(&mut self, key: &[u8]) {
+        if !self.writes.tells(key) {
+            let key = self.copies.copy(key);
+            self.reads.push(Span::Key(key));
         }
     }
 }
@@ -159,7 +163,7 @@ impl BackendTransaction for LocalTransaction {
 
     fn mutate(&self, mutation: backend::Mutation<'_>) -> Result<(), Error> {
         self.with_work(|work| {
-            let mutation = note(mutation, &mut work.writes, &self.slot)?;
+            let mutation = note(mutation, work, &self.slot)?;
             work.size_bytes += mutation.size_bytes();
             match mutation {
                 Mutation::SetStampedKey(..) => work.stamped_keys.push(mutation),
@@ -179,6 +183,14 @@ impl BackendTransaction for LocalTransaction {
                 ConflictKind::Read => work.add_read(&range.begin, &range.end),
                 ConflictKind::Write => work.conflicts.push(Span::from(range)),
             }
+            Ok(())
+        })
+    }
+
+    fn add_read_conflict_key(&self, key: &[u8]) -> Result<(), Error> {
+        self.state()?;
+        self.with_work(|work| {
+            work.add_read_of_key(key);
             Ok(())
         })
     }
@@ -230,12 +242,9 @@ impl BackendTransaction for LocalTransaction {
 }
 
 /// Adds a write to those that the transaction's own reads see, and returns it to be kept.
-fn note(
-    mutation: backend::Mutation<'_>,
-    writes: &mut WriteSet,
-    slot: &Slot,
-) -> Result<Mutation, Error> {
-    let copy = Bytes::copy_from_slice;
+fn note(mutation: backend::Mutation<'_>, work: &mut Work, slot: &Slot) -> Result<Mutation, Error> {
+    let Work { copies, writes, .. } = work;
+    let mut copy = |bytes: &[u8]| copies.copy(bytes);
     Ok(match mutation {
         backend::Mutation::Set(key, value) => {
             let (key, value) = (copy(key), copy(value));

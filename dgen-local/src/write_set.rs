@@ -93,6 +93,11 @@ impl WriteSet {
         self.cleared.contains(key).then_some(Written::Value(None))
     }
 
+    /// Whether the writes alone tell the value of `key`.
+    pub(crate) fn tells(&self, key: &[u8]) -> bool {
+        matches!(self.entries.get(key), Some(Written::Value(_))) || self.cleared.contains(key)
+    }
+
     /// The keys with entries of their own from `begin` to `end`.
     pub(crate) fn entries(
         &self,

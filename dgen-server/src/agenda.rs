@@ -188,7 +188,7 @@ fn work_off_row(
     done: &mut WorkedOff,
 ) -> Result<(), Error> {
     // Two consumers that take the same row conflict.
-    tx.add_read_conflict(&KeyRange::key(&stored.key))?;
+    tx.add_read_conflict_key(&stored.key)?;
     tx.clear(&stored.key)?;
     let due = (row.due_millis, now_millis);
     match &row.what {

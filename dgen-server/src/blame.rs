@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use dgen_backend::{KeyRange, Transaction};
+use dgen_backend::Transaction;
 use dgen_queue::Limits;
 
 use crate::{
@@ -55,7 +55,7 @@ async fn count(
         return Ok(Blamed::Gone);
     }
     // Whoever takes the message meanwhile makes this conflict: else a hold would be left behind.
-    tx.add_read_conflict(&KeyRange::key(first.key()))?;
+    tx.add_read_conflict_key(first.key())?;
     let message = first.bytes().clone();
     let now_millis = clock::to_millis(address.tenant.env().wall_clock());
     let (attempts_before, since) = match hold.transpose()? {

@@ -7,7 +7,7 @@
 
 use std::{sync::Arc, time::Instant};
 
-use dgen_backend::{KeyRange, Transaction, env::Env};
+use dgen_backend::{Transaction, env::Env};
 use dgen_queue::{Head, Item, Limits};
 
 use crate::{
@@ -101,8 +101,8 @@ fn found_quiet<'a, S: Server>(
     // As if it had been read. Before anything is written: a read of what the transaction itself has written
     // conflicts with nothing.
     let version = dgen_codec::version_key(address.keys.state());
-    tx.add_read_conflict(&KeyRange::key(&version))?;
-    tx.add_read_conflict(&KeyRange::key(&address.keys.hold()))?;
+    tx.add_read_conflict_key(&version)?;
+    tx.add_read_conflict_key(&address.keys.hold())?;
     let found = Found {
         hold: None,
         head: None,

@@ -30,6 +30,23 @@ pub async fn added_read_conflict_keeps_to_its_bounds(area: Area) -> Outcome {
     Ok(())
 }
 
+/// SPEC B1: a read conflict on one key is on that key alone.
+pub async fn added_read_conflict_on_a_key_keeps_to_it(area: Area) -> Outcome {
+    let read = async |tx: &Transaction| {
+        take_snapshot(tx).await?;
+        tx.add_read_conflict_key(&area.key("b"))
+    };
+    for (name, expected) in [("a", false), ("b", true), ("b\0", false), ("c", false)] {
+        let key = area.key(name);
+        let found = is_conflict(&area, read, async |tx| tx.set(&key, b"1")).await?;
+        assert_eq!(found, expected, "write of {name:?} against b");
+        let range = area.range(name, format!("{name}\0"));
+        let found = is_conflict(&area, read, async |tx| tx.clear_range(&range)).await?;
+        assert_eq!(found, expected, "clear of {name:?} against b");
+    }
+    Ok(())
+}
+
 /// SPEC B1: a write conflict added by hand counts as a write, and writes nothing.
 pub async fn added_write_conflict_counts_as_write(area: Area) -> Outcome {
     let key = area.key("m");

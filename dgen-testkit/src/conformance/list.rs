@@ -47,6 +47,7 @@ macro_rules! __promises {
         $crate::__promises!($make, conflict_ranges:
             added_read_conflict_counts_as_read
             added_read_conflict_keeps_to_its_bounds
+            added_read_conflict_on_a_key_keeps_to_it
             added_write_conflict_counts_as_write
             added_write_conflict_makes_reads_count
             added_write_conflicts_do_not_conflict_with_each_other

@@ -48,6 +48,7 @@ pub enum Operation {
     VersionstampedValue(String),
     VersionstampedKey,
     ReadConflict(String, String),
+    ReadConflictKey(String),
     WriteConflict(String, String),
     Watch(String),
     ReadVersion,
@@ -101,7 +102,10 @@ impl Operation {
             64..68 => Self::VersionstampedKey,
             68..71 => {
                 let (begin, end) = bounds(random);
-                Self::ReadConflict(begin, end)
+                match random.chance(0.5) {
+                    true => Self::ReadConflict(begin, end),
+                    false => Self::ReadConflictKey(begin),
+                }
             }
             71..74 => {
                 let (begin, end) = bounds(random);
@@ -216,6 +220,7 @@ impl Plan {
                 name,
                 is_snapshot: false,
             }
+            | Operation::ReadConflictKey(name)
             | Operation::Watch(name) => (Some((name.clone(), behind(name))), None),
             _ => (None, None),
         };

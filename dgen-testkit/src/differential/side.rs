@@ -173,6 +173,10 @@ impl Side {
                 take_snapshot(&tx).await?;
                 tx.add_read_conflict(&area.range(begin, end))?;
             }
+            Operation::ReadConflictKey(name) => {
+                take_snapshot(&tx).await?;
+                tx.add_read_conflict_key(&area.key(name))?;
+            }
             Operation::WriteConflict(begin, end) => {
                 tx.add_write_conflict(&area.range(begin, end))?;
             }
