@@ -63,7 +63,14 @@ pub(crate) type Outcome = Result<CommitVersionstamp, Error>;
 /// A request and where its outcome goes.
 pub(crate) struct Waiting {
     pub(crate) request: Request,
-    pub(crate) done: oneshot::Sender<Outcome>,
+    pub(crate) done: oneshot::Sender<Answered>,
+}
+
+/// An outcome, and what is left of the request: whoever has made it also lets go of it. Memory that one thread
+/// allocates and another frees makes allocators wait for each other.
+pub(crate) struct Answered {
+    pub(crate) outcome: Outcome,
+    _remains: Request,
 }
 
 /// Commits groups, in order.
@@ -172,9 +179,10 @@ impl Committer {
             let outcome = self.publish(&mut sealed, flushed);
             sealed.answer(outcome);
         });
-        outcome
-            .try_recv()
-            .unwrap_or_else(|_| Err(unknown("the commit panicked")))
+        outcome.try_recv().map_or_else(
+            |_| Err(unknown("the commit panicked")),
+            |answered| answered.outcome,
+        )
     }
 
     pub(crate) fn close(&self, closed: &Error) {
@@ -366,16 +374,19 @@ impl Forming {
     fn add(&mut self, mut waiting: Waiting) -> Result<(), Error> {
         let stamp = stamp::stamp(self.version, index(self.accepted.len()));
         self.size_bytes += waiting.request.size_bytes;
-        let mutations = std::mem::take(&mut waiting.request.mutations);
-        let conflicts = std::mem::take(&mut waiting.request.conflicts);
-        self.accepted.push(waiting);
-        for span in conflicts {
+        let Request {
+            mutations,
+            conflicts,
+            ..
+        } = &mut waiting.request;
+        for span in conflicts.drain(..) {
             self.by_hand.add(span);
         }
-        for mutation in mutations {
-            self.apply(mutation, &stamp)?;
-        }
-        Ok(())
+        let mut mutations = mutations.drain(..);
+        let applied = mutations.try_for_each(|mutation| self.apply(mutation, &stamp));
+        drop(mutations);
+        self.accepted.push(waiting);
+        applied
     }
 
     /// Whether an earlier transaction of the group wrote something in `span`.
@@ -421,7 +432,10 @@ impl Forming {
 impl Waiting {
     fn answer(self, outcome: Outcome) {
         // Whoever asked may be gone; the commit stands.
-        let _ = self.done.send(outcome);
+        let _ = self.done.send(Answered {
+            outcome,
+            _remains: self.request,
+        });
     }
 }
 

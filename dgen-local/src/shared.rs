@@ -69,12 +69,12 @@ impl Shared {
                     return Read::ready(Err(self.closed()));
                 }
                 Read::pending(async move {
-                    let outcome = outcome.await.unwrap_or_else(|_| {
-                        Err(Error::CommitUnknown {
+                    match outcome.await {
+                        Ok(answered) => answered.outcome.map(tell),
+                        Err(_) => Err(Error::CommitUnknown {
                             reason: "the store closed before it answered".to_owned(),
-                        })
-                    });
-                    outcome.map(tell)
+                        }),
+                    }
                 })
             }
         }
