@@ -1,7 +1,8 @@
 //! Copies of keys and small values, side by side in few allocations.
 //!
 //! A transaction makes many, in its caller's thread, and a committer lets go of them: each alone would be two
-//! allocations that one thread makes and another frees, which allocators are slow at.
+//! allocations that one thread makes and another frees, which allocators are slow at. So does a group of
+//! transactions, of what only its commit can tell.
 
 use bytes::{Bytes, BytesMut};
 
@@ -12,19 +13,27 @@ const SHARED_SIZE_MAX_BYTES: usize = 128;
 /// How much is allocated at once.
 const CHUNK_SIZE_BYTES: usize = 256;
 
-/// The copies of one transaction. What they share goes with the last of them.
+/// The copies of one transaction, or of one group. What they share goes with the last of them.
 #[derive(Debug, Default)]
 pub(crate) struct Arena(BytesMut);
 
 impl Arena {
     pub(crate) fn copy(&mut self, bytes: &[u8]) -> Bytes {
-        if bytes.len() > SHARED_SIZE_MAX_BYTES {
-            return Bytes::copy_from_slice(bytes);
+        self.concat([bytes])
+    }
+
+    /// A copy of all `parts`, one behind the other.
+    pub(crate) fn concat<const COUNT: usize>(&mut self, parts: [&[u8]; COUNT]) -> Bytes {
+        let size_bytes = parts.iter().map(|part| part.len()).sum();
+        if size_bytes > SHARED_SIZE_MAX_BYTES {
+            return parts.concat().into();
         }
-        if self.0.capacity() < bytes.len() {
+        if self.0.capacity() < size_bytes {
             self.0 = BytesMut::with_capacity(CHUNK_SIZE_BYTES);
         }
-        self.0.extend_from_slice(bytes);
+        for part in parts {
+            self.0.extend_from_slice(part);
+        }
         self.0.split().freeze()
     }
 }
@@ -44,7 +53,11 @@ mod tests {
             let mut arena = Arena::default();
             let mut copies = Vec::new();
             for (bytes, is_dropped) in &all {
-                let copy = arena.copy(bytes);
+                let (one, other) = bytes.split_at(bytes.len() / 2);
+                let copy = match is_dropped {
+                    true => arena.copy(bytes),
+                    false => arena.concat([one, other]),
+                };
                 if !is_dropped {
                     copies.push(copy);
                 }

@@ -16,15 +16,15 @@ use dgen_backend::{CommitVersionstamp, Error, env::Env, limits::TRANSACTION_AGE_
 use tokio::sync::oneshot;
 
 use crate::{
+    arena::Arena,
     conflicts::{Conflicts, GroupSpans, Verdict},
     intake::{Intake, Next},
-    page,
     published::{Current, Published, Snapshot, closed_by_owner},
     span::Span,
     stamp,
     store::{Base as _, BaseSnapshot as _, Group, RedbStore, StoreError, Write},
     watches::{PendingWatch, Watches},
-    write_set::{WriteSet, Written},
+    write_set::{WriteSet, Written, sum},
 };
 
 /// At most so many transactions share a flush.
@@ -100,6 +100,7 @@ struct Forming {
     base: Arc<Published>,
     last: Arc<WriteSet>,
     writes: WriteSet,
+    copies: Arena,
     by_hand: GroupSpans,
     accepted: Vec<Waiting>,
     size_bytes: usize,
@@ -251,6 +252,7 @@ impl Committer {
             base,
             last: Arc::clone(&collected.last),
             writes: WriteSet::default(),
+            copies: Arena::default(),
             by_hand: GroupSpans::default(),
             accepted: Vec::with_capacity(requests.len()),
             size_bytes: 0,
@@ -407,12 +409,15 @@ impl Forming {
                 return Ok(());
             }
             Mutation::Add(key, delta) => {
-                let written = Some(Written::Added(delta));
-                let sum = page::value(&key, written, self.newest(&key)?)?;
-                (key, sum.expect("a sum is a value"))
+                let sum = sum(self.newest(&key)?.as_deref(), delta);
+                (key, self.copies.copy(&sum))
             }
-            Mutation::SetStampedKey(template, value) => (stamp::fill(&template, stamp), value),
-            Mutation::SetStampedValue(key, template) => (key, stamp::fill(&template, stamp)),
+            Mutation::SetStampedKey(template, value) => {
+                (stamp::fill(&template, stamp, &mut self.copies), value)
+            }
+            Mutation::SetStampedValue(key, template) => {
+                (key, stamp::fill(&template, stamp, &mut self.copies))
+            }
         };
         self.writes.set(key, value);
         Ok(())

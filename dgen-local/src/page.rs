@@ -149,7 +149,10 @@ pub(crate) fn value(
     match written {
         None => Ok(base),
         Some(Written::Value(value)) => Ok(value),
-        Some(Written::Added(delta)) => Ok(Some(sum(base.as_deref(), delta))),
+        Some(Written::Added(delta)) => {
+            let sum = sum(base.as_deref(), delta);
+            Ok(Some(Bytes::copy_from_slice(&sum)))
+        }
         Some(Written::Stamped) => Err(Error::Unreadable {
             key: KeyPreview::new(key),
         }),

@@ -244,38 +244,37 @@ impl BackendTransaction for LocalTransaction {
 /// Adds a write to those that the transaction's own reads see, and returns it to be kept.
 fn note(mutation: backend::Mutation<'_>, work: &mut Work, slot: &Slot) -> Result<Mutation, Error> {
     let Work { copies, writes, .. } = work;
-    let mut copy = |bytes: &[u8]| copies.copy(bytes);
     Ok(match mutation {
         backend::Mutation::Set(key, value) => {
-            let (key, value) = (copy(key), copy(value));
+            let (key, value) = (copies.copy(key), copies.copy(value));
             writes.set(key.clone(), value.clone());
             Mutation::Set(key, value)
         }
         backend::Mutation::Clear(key) => {
-            let key = copy(key);
+            let key = copies.copy(key);
             writes.clear(key.clone());
             Mutation::Clear(key)
         }
         backend::Mutation::ClearRange(range) => {
-            let (begin, end) = (copy(&range.begin), copy(&range.end));
+            let (begin, end) = (copies.copy(&range.begin), copies.copy(&range.end));
             writes.clear_range(begin.clone(), end.clone());
             Mutation::ClearRange(begin, end)
         }
         backend::Mutation::Add(key, delta) => {
-            let key = copy(key);
+            let key = copies.copy(key);
             writes.add(key.clone(), delta);
             Mutation::Add(key, delta)
         }
         backend::Mutation::SetVersionstampedKey(template, value) => {
             let read_version = slot.read_at()?.map(|(_, version)| version);
-            let (begin, end) = stamp::landing(template, read_version);
+            let (begin, end) = stamp::landing(template, read_version, copies);
             writes.set_stamped_key(begin, end);
-            Mutation::SetStampedKey(copy(template), copy(value))
+            Mutation::SetStampedKey(copies.copy(template), copies.copy(value))
         }
         backend::Mutation::SetVersionstampedValue(key, template) => {
-            let key = copy(key);
+            let key = copies.copy(key);
             writes.set_stamped_value(key.clone());
-            Mutation::SetStampedValue(key, copy(template))
+            Mutation::SetStampedValue(key, copies.copy(template))
         }
     })
 }

@@ -63,7 +63,10 @@ impl WriteSet {
 
     pub(crate) fn add(&mut self, key: Bytes, delta: i64) {
         let written = match self.get(&key) {
-            Some(Written::Value(value)) => Written::Value(Some(sum(value.as_deref(), delta))),
+            Some(Written::Value(value)) => {
+                let sum = sum(value.as_deref(), delta);
+                Written::Value(Some(Bytes::copy_from_slice(&sum)))
+            }
             Some(Written::Added(before)) => Written::Added(before.wrapping_add(delta)),
             Some(Written::Stamped) => Written::Stamped,
             None => Written::Added(delta),
@@ -191,13 +194,12 @@ impl WriteSet {
 
 /// `value` as a little-endian 64-bit integer plus `delta`: nothing counts as 0, what is shorter
 /// than 8 bytes is extended by zeros, what is longer is cut.
-pub(crate) fn sum(value: Option<&[u8]>, delta: i64) -> Bytes {
+pub(crate) fn sum(value: Option<&[u8]>, delta: i64) -> [u8; 8] {
     let mut bytes = [0; 8];
     let value = value.unwrap_or_default();
     let length = value.len().min(bytes.len());
     bytes[..length].copy_from_slice(&value[..length]);
-    let sum = i64::from_le_bytes(bytes).wrapping_add(delta);
-    Bytes::copy_from_slice(&sum.to_le_bytes())
+    i64::from_le_bytes(bytes).wrapping_add(delta).to_le_bytes()
 }
 
 /// Disjoint ranges, by their begins; neighbours that touch are one.
