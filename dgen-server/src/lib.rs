@@ -118,7 +118,7 @@
 //!
 //! | an operator asks | look at |
 //! |---|---|
-//! | how much is done | counter `dgen_messages_total`: messages that were handled and committed |
+//! | how much is done | counter `dgen_messages_total`: messages that were handled and committed; reads that callers answered [by themselves](Server::handle_read) count here and as cache hits, and nowhere else |
 //! | how many share a transaction | histogram `dgen_batch_size`: messages |
 //! | how many messages wait | histogram `dgen_queue_length`: messages left in a queue, each time that a process looks at it and knows |
 //! | how long a commit takes | histogram `dgen_commit_seconds`: from a batch's first read to the answer to its commit, handlers and retries included |

@@ -13,6 +13,7 @@ use tokio::sync::{Notify, oneshot};
 use crate::{
     Failure, InfoError, Server,
     calls::WaitingCall,
+    changes::Changes,
     message::{Message, MessageId},
     reading::Known,
     reply::Answer,
@@ -125,8 +126,17 @@ impl<S: Server> Mailbox<S> {
     pub(crate) fn known(&self) -> Option<Known<S>> {
         let kept = self.0.kept();
         let known = kept.known.as_ref();
-        // Whoever puts something in takes the waker, so there is nothing else here then.
+        // Whoever puts something in takes the waker, and so does the process when it works: nothing else is here then.
         known.filter(|_| kept.process.is_some()).cloned()
+    }
+
+    /// What the process knows of that count is not so any more: it need not look at that again.
+    pub(crate) fn disprove(&self, changes: Changes) {
+        let mut kept = self.0.kept();
+        let known = &mut kept.known;
+        let disproved = known.take_if(|known| known.quiet.changes == changes);
+        drop(kept);
+        drop(disproved);
     }
 
     /// For a place that knows nothing of `S`.
@@ -205,9 +215,11 @@ impl<S: Server> Inbox<S> {
         self.0.kept().known = Some(known);
     }
 
-    /// Takes away what it knew: it finds out more.
+    /// Takes away what it knew: it finds out more, and does not wait meanwhile.
     pub(crate) fn take_known(&self) -> Option<Known<S>> {
-        self.0.kept().known.take()
+        let mut kept = self.0.kept();
+        kept.process = None;
+        kept.known.take()
     }
 
     /// How many units wait that are not urgent.

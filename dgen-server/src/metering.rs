@@ -91,6 +91,12 @@ impl Metrics {
         self.commit_seconds.record(took.as_secs_f64());
     }
 
+    /// A caller has read by itself.
+    pub(crate) fn read(&self) {
+        self.messages.increment(1);
+        self.cache_hits.increment(1);
+    }
+
     /// So many messages were left in a queue that was looked at.
     pub(crate) fn queue_length(&self, messages: u64) {
         self.queue_length.record(messages as f64);

@@ -160,11 +160,12 @@ impl<S: Server> Process<S> {
         let Self {
             address,
             cached,
+            inbox,
             control,
             ..
         } = self;
         // Whoever waited for the end may close the store at once.
-        drop((address, cached));
+        drop((address, cached, inbox));
         control.ended(reason);
     }
 

@@ -34,8 +34,7 @@ pub(crate) async fn read<S: Server>(
 ) -> Option<Answer> {
     let Known { cached, quiet } = mailbox.known()?;
     let env = address.tenant.env();
-    let begun = env.now();
-    if !quiet.is_to_be_relied_on(env, begun) {
+    if !quiet.is_to_be_relied_on(env, env.now()) {
         return None;
     }
     let reply = tracing::debug_span!("read", server = %address)
@@ -48,11 +47,10 @@ pub(crate) async fn read<S: Server>(
     let tx = address.tenant.database().begin().ok()?;
     let is_current = changes::read(&tx, &address.keys).await.ok()? == Some(quiet.changes);
     if !is_current && !planted::is(Bug::ReadWithoutLook) {
+        mailbox.disprove(quiet.changes);
         return None;
     }
-    let metrics = address.metrics();
-    metrics.cache_hits.increment(1);
-    metrics.committed(1, env.now().saturating_duration_since(begun));
+    address.metrics().read();
     // Nothing of this need ever wait: others want the thread too.
     tokio::task::coop::consume_budget().await;
     Some(answer)

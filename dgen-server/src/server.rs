@@ -161,14 +161,15 @@ pub trait Server: Clone + Serialize + DeserializeOwned + Send + Sync + 'static {
     /// Answers `call` if it only reads; None if it is one for [`handle_call`](Self::handle_call), which is not
     /// asked where this answers. Default: none only reads. The macro does this for calls with `&self` and no context.
     ///
-    /// A read costs neither a copy of the state nor a comparison with it, and no flush. Where a process next
+    /// A read costs neither a copy of the state nor a comparison with it. Where a process next
     /// door waits for something to do, the caller does all of it in its own task, and several callers at once; one key
     /// of the store tells them that the state in memory is still the current one. Else it takes its place
-    /// among the other messages. Either way it sees all that was acknowledged before it was sent, and nothing that is
-    /// not committed.
+    /// among the other messages, as does one with an [id](crate::Call::id). Either way it sees all that was acknowledged before
+    /// it was sent, and nothing that is not committed; and it needs no flush, unless it comes through the queue or has an id.
     ///
-    /// It may be asked more than once. What it changes in the state all the same, in a `Mutex` or an atomic, is
-    /// not stored, and may be seen or not.
+    /// It may be asked more than once, also on a state that turns out to be an old one: then the answer is thrown away.
+    /// It is not to block: its caller may be the one whose thread it holds up. What it changes in the state all the
+    /// same, in a `Mutex` or an atomic, is not stored, and may be seen or not.
     ///
     /// # Examples
     /// ```

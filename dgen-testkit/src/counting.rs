@@ -199,6 +199,10 @@ impl BackendTransaction for CountingTransaction {
         self.inner.add_conflict(range, kind)
     }
 
+    fn add_read_conflict_key(&self, key: &[u8]) -> Result<(), Error> {
+        self.inner.add_read_conflict_key(key)
+    }
+
     fn watch(&self, key: &[u8]) -> Result<Watch, Error> {
         self.inner.watch(key)
     }

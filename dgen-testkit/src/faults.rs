@@ -418,6 +418,10 @@ impl BackendTransaction for FaultyTransaction {
         self.inner.add_conflict(range, kind)
     }
 
+    fn add_read_conflict_key(&self, key: &[u8]) -> Result<(), Error> {
+        self.inner.add_read_conflict_key(key)
+    }
+
     fn watch(&self, key: &[u8]) -> Result<Watch, Error> {
         // Made in any case: it counts as a read.
         let watch = self.inner.watch(key)?;

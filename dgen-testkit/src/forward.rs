@@ -54,6 +54,10 @@ impl BackendTransaction for Forward {
         }
     }
 
+    fn add_read_conflict_key(&self, key: &[u8]) -> Result<(), Error> {
+        self.0.add_read_conflict_key(key)
+    }
+
     fn watch(&self, key: &[u8]) -> Result<Watch, Error> {
         self.0.watch(key)
     }

@@ -136,6 +136,10 @@ impl BackendTransaction for PrefixedTransaction {
         self.inner.add_conflict(&self.range(range), kind)
     }
 
+    fn add_read_conflict_key(&self, key: &[u8]) -> Result<(), Error> {
+        self.inner.add_read_conflict_key(&self.key(key))
+    }
+
     fn watch(&self, key: &[u8]) -> Result<Watch, Error> {
         self.inner.watch(&self.key(key))
     }

@@ -112,7 +112,8 @@ impl Overlay {
         self.hidden.iter()
     }
 
-    /// What it takes of memory, about, or a little less.
+    /// What it takes of memory, about, or a little less: a small row may be all that is left of a chunk that it
+    /// shared with others of its transaction.
     pub(super) fn size_bytes(&self) -> usize {
         self.written_bytes + (self.entries.size() + self.hidden.len()) * ENTRY_BYTES
     }

@@ -99,19 +99,14 @@ fn handle_read(server: &Server) -> Option<TokenStream> {
 fn read_arm(server: &Server, enumeration: &Ident, handler: &Call) -> TokenStream {
     let message = &handler.message;
     let (cfgs, pattern) = (&message.cfgs, variant(enumeration, message));
-    let clones = message.arguments.iter().map(|argument| {
-        let name = &argument.ident;
-        quote!(let #name = ::core::clone::Clone::clone(#name);)
-    });
-    let cx = Ident::new("cx", Span::mixed_site());
-    let run = run(message, &cx, located_at(handler.value.span()));
+    let method = &message.ident;
+    let arguments = message.arguments.iter().map(|argument| &argument.ident);
+    let span = located_at(handler.value.span());
+    let run = quote_spanned! {span=>
+        Self::#method(self #(, ::core::clone::Clone::clone(#arguments))*)
+    };
     let reply = reply(server, handler, &run);
-    quote! {
-        #(#cfgs)* #pattern => {
-            #(#clones)*
-            ::core::option::Option::Some(#reply)
-        }
-    }
+    quote!(#(#cfgs)* #pattern => ::core::option::Option::Some(#reply))
 }
 
 /// Nothing, for a server without info messages: the default ignores them.

@@ -179,6 +179,11 @@ impl BackendTransaction for SimTransaction {
         self.inner.add_conflict(range, kind)
     }
 
+    fn add_read_conflict_key(&self, key: &[u8]) -> Result<(), Error> {
+        self.line.trace(Event::Conflict, key);
+        self.inner.add_read_conflict_key(key)
+    }
+
     fn watch(&self, key: &[u8]) -> Result<Watch, Error> {
         self.line.trace(Event::Watch, key);
         let (watch, line) = (self.inner.watch(key)?, self.line.clone());
