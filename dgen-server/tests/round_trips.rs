@@ -145,6 +145,27 @@ on_each_store! {
         assert_eq!(here.settled().await - before, ONE_BATCH);
     }
 
+    /// SPEC F3, S8: a call that only reads costs its caller one look. Where somebody else has changed the state, that is in
+    /// vain; then the process looks, and reads the state.
+    async fn a_read_costs_one_round_trip(store: Store, faultless = "it counts round trips") {
+        let store = store.tenant;
+        let here = Metered::of(&store);
+        let counter = here.warm().await;
+        let there = elsewhere(&store);
+        let there = CounterHandle::start_with(&there, "demo", 0, woken_only()).await.unwrap();
+        let only_reads = |reads| Cost { reads_to_write: 0, commits: 0, reads };
+        for sum in 2..6 {
+            value(&counter).await;
+            let before = here.settled().await;
+            value(&counter).await;
+            assert_eq!(here.settled().await - before, only_reads(1));
+            increment(&there, 1).await;
+            let before = here.settled().await;
+            assert_eq!(value(&counter).await, sum);
+            assert_eq!(here.settled().await - before, only_reads(3));
+        }
+    }
+
     /// SPEC F3, S5: a priority call costs the same, here and, where no process is, at its caller.
     async fn a_priority_call_costs_one_round_trip_and_one_commit(store: Store, faultless = "it counts round trips") {
         let store = store.tenant;
