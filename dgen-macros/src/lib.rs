@@ -102,7 +102,7 @@ use mistakes::Mistakes;
 /// the whole of it a value, which is replied to with the state as the handler left it.
 ///
 /// A call with `&self` and no context only reads, and is cheap: mostly its caller answers it by itself, from the state in memory, without a
-/// copy of it and without a flush ([`Server::handle_read`](dgen_server::Server::handle_read)). What it changes all the same, in a
+/// copy of it and without a flush (`Server::handle_read`). What it changes all the same, in a
 /// `Mutex` or an atomic, is not stored.
 ///
 /// Documentation, `#[cfg]` and `#[deprecated]` on a handler reach everything made from it.
