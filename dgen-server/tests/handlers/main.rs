@@ -15,7 +15,7 @@ mod blocking;
 mod dead_letters;
 mod deferred;
 mod failing;
-#[path = "../support/faulty.rs"]
+#[path = "../server/support/faulty.rs"]
 mod faulty;
 mod fencing;
 mod infos;

@@ -1,0 +1,41 @@
+//! Everything that a server promises, on every store: one program, as each program of tests costs its own build.
+
+mod support;
+
+mod basics;
+mod batches;
+mod cache;
+mod calendar;
+mod codec;
+mod consumers;
+mod crash;
+mod dead_letters;
+mod disks;
+mod faults;
+mod few_watches;
+mod flushes;
+mod giving_up;
+mod golden;
+mod ids;
+mod ids_faults;
+mod ids_later;
+mod ids_window;
+mod large_lists;
+mod lifecycle;
+mod many_timers;
+mod metrics;
+mod quiet;
+mod races;
+mod reads;
+mod round_trips;
+mod sends;
+mod sends_faults;
+mod shutdown;
+mod simulated;
+mod spans;
+mod stopping;
+mod sweeps;
+mod timers;
+mod timers_wait;
+mod unknown_messages;
+mod wakeups;
