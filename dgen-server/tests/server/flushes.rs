@@ -9,7 +9,7 @@ use dgen_local::disk::{CountingDisk, MemoryDisk};
 use dgen_server::Never;
 use futures_util::future::{join, join_all};
 
-use crate::support::*;
+use crate::support::{gate::gated, *};
 
 fn counted() -> (Arc<CountingDisk>, Tenant) {
     let disk = Arc::new(CountingDisk::new(Arc::new(MemoryDisk::new())));
@@ -48,6 +48,30 @@ async fn calls_that_wait_together_share_a_flush() {
     join_all((0..64).map(|_| increment(&counter, 1))).await;
     let flushes = disk.counts().syncs - before;
     assert!(flushes <= 8, "64 calls took {flushes} flushes");
+}
+
+/// SPEC S3: who was just answered and calls again joins those who came meanwhile, so that callers do not fall into two
+/// halves, of which one waits while the other's calls are flushed.
+#[tokio::test]
+async fn who_was_just_answered_joins_those_who_wait() {
+    let (disk, tenant) = counted();
+    let (tenant, gate) = gated(&tenant);
+    let counter = CounterHandle::start(&tenant, "demo", 0).await.unwrap();
+    increment(&counter, 1).await;
+    let before = disk.counts().syncs;
+    gate.shut();
+    let first = (0..4).map(async |_| {
+        increment(&counter, 1).await;
+        increment(&counter, 1).await;
+    });
+    let meanwhile = async {
+        gate.arrived().await;
+        let calls = join_all((0..4).map(|_| increment(&counter, 1)));
+        join(calls, async { gate.open() }).await;
+    };
+    join(join_all(first), meanwhile).await;
+    assert_eq!(value(&counter).await, 13);
+    assert_eq!(disk.counts().syncs - before, 2);
 }
 
 /// SPEC S3, T1: callers that find no room in a mailbox wait for it, and each call takes effect once.

@@ -38,7 +38,6 @@ impl Gate {
     }
 
     /// Lets the one through that has waited longest at the shut gate.
-    #[allow(dead_code, reason = "each test uses a part of it")]
     pub(crate) fn let_one_through(&self) {
         self.admitted.send_modify(|admitted| *admitted += 1);
     }
