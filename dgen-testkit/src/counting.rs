@@ -13,12 +13,12 @@ use std::sync::{
 
 use bytes::Bytes;
 use dgen_backend::{
-    CommitVersionstamp, Database, Error, KeyRange, RangePage, RangeRead, Read, Watch,
-    backend::{Backend, BackendTransaction, ConflictKind, Isolation, Mutation},
+    Database, Error, RangePage, RangeRead, Read,
+    backend::{Backend, BackendTransaction, Isolation, Mutation},
     env::Env,
 };
 
-use crate::Forward;
+use crate::{Forward, Intercept, Intercepted};
 
 /// Counts of a database made by [`counted`]. A clone is the same counts.
 #[derive(Debug, Clone, Default)]
@@ -145,11 +145,11 @@ impl Backend for Counting {
 
     fn begin(&self) -> Result<Box<dyn BackendTransaction>, Error> {
         self.counts.transactions.fetch_add(1, Ordering::Relaxed);
-        Ok(Box::new(CountingTransaction {
+        Ok(Box::new(Intercepted(CountingTransaction {
             inner: Forward(self.db.begin()?),
             counts: self.counts.clone(),
             trips: Arc::default(),
-        }))
+        })))
     }
 
     fn env(&self) -> &Env {
@@ -162,7 +162,11 @@ impl Backend for Counting {
     }
 }
 
-impl BackendTransaction for CountingTransaction {
+impl Intercept for CountingTransaction {
+    fn inner(&self) -> &Forward {
+        &self.inner
+    }
+
     fn read_version(&self) -> Read<u64> {
         self.count(self.inner.read_version())
     }
@@ -195,22 +199,6 @@ impl BackendTransaction for CountingTransaction {
         self.inner.mutate(mutation)
     }
 
-    fn add_conflict(&self, range: &KeyRange, kind: ConflictKind) -> Result<(), Error> {
-        self.inner.add_conflict(range, kind)
-    }
-
-    fn add_read_conflict_key(&self, key: &[u8]) -> Result<(), Error> {
-        self.inner.add_read_conflict_key(key)
-    }
-
-    fn watch(&self, key: &[u8]) -> Result<Watch, Error> {
-        self.inner.watch(key)
-    }
-
-    fn versionstamp(&self) -> Read<CommitVersionstamp> {
-        self.inner.versionstamp()
-    }
-
     fn commit(&self) -> Read<()> {
         if self.inner.0.has_writes() {
             let trips = self.trips.begun.load(Ordering::Acquire);
@@ -219,10 +207,6 @@ impl BackendTransaction for CountingTransaction {
             self.counts.commits.fetch_add(1, Ordering::Relaxed);
         }
         self.inner.commit()
-    }
-
-    fn cancel(&self) {
-        self.inner.cancel();
     }
 }
 

@@ -6,7 +6,6 @@
 //! right.
 
 use std::{
-    any::Any,
     future::{pending, ready},
     sync::{
         Arc, Mutex, PoisonError,
@@ -17,13 +16,13 @@ use std::{
 
 use bytes::Bytes;
 use dgen_backend::{
-    CommitVersionstamp, Database, Error, KeyRange, RangePage, RangeRead, Read, Watch,
-    backend::{Backend, BackendTransaction, ConflictKind, Isolation, Mutation},
+    CommitVersionstamp, Database, Error, RangePage, RangeRead, Read, Watch,
+    backend::{Backend, BackendTransaction, Isolation},
     directory::Directories,
     env::Env,
 };
 
-use crate::{Forward, Random};
+use crate::{Forward, Intercept, Intercepted, Random};
 
 /// How often each fault happens: 0.0 for never, 1.0 for always. Default: never.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
@@ -291,13 +290,13 @@ impl Backend for FaultyBackend {
     }
 
     fn begin(&self) -> Result<Box<dyn BackendTransaction>, Error> {
-        Ok(Box::new(FaultyTransaction {
+        Ok(Box::new(Intercepted(FaultyTransaction {
             inner: Forward(self.db.begin()?),
             env: self.env.clone(),
             faults: self.faults.clone(),
             delays: self.delays,
             is_answer_lost: Arc::default(),
-        }))
+        })))
     }
 
     fn env(&self) -> &Env {
@@ -391,9 +390,9 @@ impl FaultyTransaction {
     }
 }
 
-impl BackendTransaction for FaultyTransaction {
-    fn read_version(&self) -> Read<u64> {
-        self.inner.read_version()
+impl Intercept for FaultyTransaction {
+    fn inner(&self) -> &Forward {
+        &self.inner
     }
 
     fn get(&self, key: &[u8], isolation: Isolation) -> Read<Option<Bytes>> {
@@ -408,18 +407,6 @@ impl BackendTransaction for FaultyTransaction {
             return Read::ready(Err(Error::TransactionTooOld));
         }
         self.delayed(self.inner.get_range(read, isolation))
-    }
-
-    fn mutate(&self, mutation: Mutation<'_>) -> Result<(), Error> {
-        self.inner.mutate(mutation)
-    }
-
-    fn add_conflict(&self, range: &KeyRange, kind: ConflictKind) -> Result<(), Error> {
-        self.inner.add_conflict(range, kind)
-    }
-
-    fn add_read_conflict_key(&self, key: &[u8]) -> Result<(), Error> {
-        self.inner.add_read_conflict_key(key)
     }
 
     fn watch(&self, key: &[u8]) -> Result<Watch, Error> {
@@ -453,14 +440,6 @@ impl BackendTransaction for FaultyTransaction {
         }
         let fate = self.faults.with(State::fate);
         self.delayed(self.commit_with(fate))
-    }
-
-    fn cancel(&self) {
-        self.inner.cancel();
-    }
-
-    fn native(&self) -> Option<&(dyn Any + Send + Sync)> {
-        self.inner.native()
     }
 }
 

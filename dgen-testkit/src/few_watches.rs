@@ -8,15 +8,14 @@ use std::{
     },
 };
 
-use bytes::Bytes;
 use dgen_backend::{
-    CommitVersionstamp, Database, Error, KeyRange, RangePage, RangeRead, Read, Watch,
-    backend::{Backend, BackendTransaction, ConflictKind, Isolation, Mutation},
+    Database, Error, Watch,
+    backend::{Backend, BackendTransaction},
     directory::Directories,
     env::Env,
 };
 
-use crate::Forward;
+use crate::{Forward, Intercept, Intercepted};
 
 /// When a database says that there are too many watches. The contract allows both.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -109,12 +108,12 @@ impl Backend for FewWatches {
     }
 
     fn begin(&self) -> Result<Box<dyn BackendTransaction>, Error> {
-        Ok(Box::new(FewWatchesTransaction {
+        Ok(Box::new(Intercepted(FewWatchesTransaction {
             inner: Forward(self.db.begin()?),
             max: self.max,
             refusal: self.refusal,
             watches: self.watches.clone(),
-        }))
+        })))
     }
 
     fn env(&self) -> &Env {
@@ -137,25 +136,9 @@ struct FewWatchesTransaction {
     watches: Watches,
 }
 
-impl BackendTransaction for FewWatchesTransaction {
-    fn read_version(&self) -> Read<u64> {
-        self.inner.read_version()
-    }
-
-    fn get(&self, key: &[u8], isolation: Isolation) -> Read<Option<Bytes>> {
-        self.inner.get(key, isolation)
-    }
-
-    fn get_range(&self, read: &RangeRead, isolation: Isolation) -> Read<RangePage> {
-        self.inner.get_range(read, isolation)
-    }
-
-    fn mutate(&self, mutation: Mutation<'_>) -> Result<(), Error> {
-        self.inner.mutate(mutation)
-    }
-
-    fn add_conflict(&self, range: &KeyRange, kind: ConflictKind) -> Result<(), Error> {
-        self.inner.add_conflict(range, kind)
+impl Intercept for FewWatchesTransaction {
+    fn inner(&self) -> &Forward {
+        &self.inner
     }
 
     fn watch(&self, key: &[u8]) -> Result<Watch, Error> {
@@ -171,17 +154,5 @@ impl BackendTransaction for FewWatchesTransaction {
             (None, Refusal::AtOnce) => Err(too_many),
             (None, Refusal::WhenAwaited) => Ok(Watch::new(ready(Err(too_many)))),
         }
-    }
-
-    fn versionstamp(&self) -> Read<CommitVersionstamp> {
-        self.inner.versionstamp()
-    }
-
-    fn commit(&self) -> Read<()> {
-        self.inner.commit()
-    }
-
-    fn cancel(&self) {
-        self.inner.cancel();
     }
 }

@@ -12,6 +12,7 @@
 //! | count what an operation reads and writes, and its round trips | [`counting`] |
 //! | run out of watches | [`few_watches`] |
 //! | move time by hand | [`clock::MockClock`] |
+//! | wrap a database, and do some things otherwise | [`Intercept`], [`Forward`] |
 //! | write a test that shares a store | [`Area`], [`Subject`], [`prefixed`] |
 //! | run a suite on a cluster too | [`on_cluster!`] |
 //!
@@ -28,6 +29,7 @@ pub mod differential;
 pub mod faults;
 pub mod few_watches;
 mod forward;
+mod intercept;
 pub mod model;
 mod prefixed;
 pub mod random;
@@ -40,6 +42,7 @@ pub use dgen_backend::env::Env;
 pub use crate::{
     clock::MockClock,
     forward::Forward,
+    intercept::{Intercept, Intercepted},
     prefixed::prefixed,
     random::Random,
     subject::{Area, Subject},

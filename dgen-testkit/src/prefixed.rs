@@ -1,16 +1,14 @@
 //! A part of a database that looks like a whole one: so that tests which think that they are alone
 //! can share a cluster.
 
-use std::any::Any;
-
 use bytes::Bytes;
 use dgen_backend::{
-    CommitVersionstamp, Database, Error, KeyRange, KeyValue, RangePage, RangeRead, Read, Watch,
+    Database, Error, KeyRange, KeyValue, RangePage, RangeRead, Read, Watch,
     backend::{Backend, BackendTransaction, ConflictKind, Isolation, Mutation},
     env::Env,
 };
 
-use crate::Forward;
+use crate::{Forward, Intercept, Intercepted};
 
 /// The keys of `db` that begin with `prefix`, without it, as a database of its own.
 ///
@@ -53,10 +51,10 @@ impl Backend for Prefixed {
     }
 
     fn begin(&self) -> Result<Box<dyn BackendTransaction>, Error> {
-        Ok(Box::new(PrefixedTransaction {
+        Ok(Box::new(Intercepted(PrefixedTransaction {
             inner: Forward(self.db.begin()?),
             prefix: self.prefix.clone(),
-        }))
+        })))
     }
 
     fn env(&self) -> &Env {
@@ -89,9 +87,9 @@ impl PrefixedTransaction {
     }
 }
 
-impl BackendTransaction for PrefixedTransaction {
-    fn read_version(&self) -> Read<u64> {
-        self.inner.read_version()
+impl Intercept for PrefixedTransaction {
+    fn inner(&self) -> &Forward {
+        &self.inner
     }
 
     fn get(&self, key: &[u8], isolation: Isolation) -> Read<Option<Bytes>> {
@@ -142,21 +140,5 @@ impl BackendTransaction for PrefixedTransaction {
 
     fn watch(&self, key: &[u8]) -> Result<Watch, Error> {
         self.inner.watch(&self.key(key))
-    }
-
-    fn versionstamp(&self) -> Read<CommitVersionstamp> {
-        self.inner.versionstamp()
-    }
-
-    fn commit(&self) -> Read<()> {
-        self.inner.commit()
-    }
-
-    fn cancel(&self) {
-        self.inner.cancel();
-    }
-
-    fn native(&self) -> Option<&(dyn Any + Send + Sync)> {
-        self.inner.native()
     }
 }

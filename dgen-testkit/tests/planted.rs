@@ -1,12 +1,12 @@
 //! Databases with a planted flaw: the randomised checks must find each.
 
 use dgen_backend::{
-    CommitVersionstamp, Database, Error, KeyRange, RangePage, RangeRead, Read, Watch,
+    CommitVersionstamp, Database, Error, KeyRange, RangePage, RangeRead, Read,
     backend::{Backend, BackendTransaction, ConflictKind, Isolation, Mutation},
     env::Env,
 };
 use dgen_testkit::{
-    Area, Forward, differential, model,
+    Area, Forward, Intercept, Intercepted, differential, model,
     serializability::{self, Violation},
 };
 
@@ -48,11 +48,11 @@ impl Backend for Flawed {
     }
 
     fn begin(&self) -> Result<Box<dyn BackendTransaction>, Error> {
-        Ok(Box::new(FlawedTransaction {
+        Ok(Box::new(Intercepted(FlawedTransaction {
             inner: Forward(self.db.begin()?),
             db: self.db.clone(),
             flaw: self.flaw,
-        }))
+        })))
     }
 
     fn env(&self) -> &Env {
@@ -75,9 +75,9 @@ impl FlawedTransaction {
     }
 }
 
-impl BackendTransaction for FlawedTransaction {
-    fn read_version(&self) -> Read<u64> {
-        self.inner.read_version()
+impl Intercept for FlawedTransaction {
+    fn inner(&self) -> &Forward {
+        &self.inner
     }
 
     fn get(&self, key: &[u8], isolation: Isolation) -> Read<Option<bytes::Bytes>> {
@@ -127,8 +127,8 @@ impl BackendTransaction for FlawedTransaction {
         self.inner.add_conflict(range, kind)
     }
 
-    fn watch(&self, key: &[u8]) -> Result<Watch, Error> {
-        self.inner.watch(key)
+    fn add_read_conflict_key(&self, key: &[u8]) -> Result<(), Error> {
+        self.add_conflict(&KeyRange::key(key), ConflictKind::Read)
     }
 
     fn versionstamp(&self) -> Read<CommitVersionstamp> {
@@ -151,10 +151,6 @@ impl BackendTransaction for FlawedTransaction {
                 other => other,
             }
         })
-    }
-
-    fn cancel(&self) {
-        self.inner.cancel();
     }
 }
 

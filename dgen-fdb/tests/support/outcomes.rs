@@ -1,21 +1,17 @@
 //! A database that notes how commits end.
 
-use std::{
-    any::Any,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, AtomicU64, Ordering},
-    },
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, AtomicU64, Ordering},
 };
 
-use bytes::Bytes;
 use dgen_backend::{
-    CommitVersionstamp, Database, Error, KeyRange, RangePage, RangeRead, Read, Watch,
-    backend::{Backend, BackendTransaction, ConflictKind, Isolation, Mutation},
+    Database, Error, Read,
+    backend::{Backend, BackendTransaction},
     directory::Directories,
     env::Env,
 };
-use dgen_testkit::Forward;
+use dgen_testkit::{Forward, Intercept, Intercepted};
 
 /// What is noted. A clone is the same.
 #[derive(Debug, Clone, Default)]
@@ -69,10 +65,10 @@ impl Backend for Noted {
     }
 
     fn begin(&self) -> Result<Box<dyn BackendTransaction>, Error> {
-        Ok(Box::new(NotedTransaction {
+        Ok(Box::new(Intercepted(NotedTransaction {
             inner: Forward(self.db.begin()?),
             outcomes: self.outcomes.clone(),
-        }))
+        })))
     }
 
     fn env(&self) -> &Env {
@@ -84,33 +80,9 @@ impl Backend for Noted {
     }
 }
 
-impl BackendTransaction for NotedTransaction {
-    fn read_version(&self) -> Read<u64> {
-        self.inner.read_version()
-    }
-
-    fn get(&self, key: &[u8], isolation: Isolation) -> Read<Option<Bytes>> {
-        self.inner.get(key, isolation)
-    }
-
-    fn get_range(&self, read: &RangeRead, isolation: Isolation) -> Read<RangePage> {
-        self.inner.get_range(read, isolation)
-    }
-
-    fn mutate(&self, mutation: Mutation<'_>) -> Result<(), Error> {
-        self.inner.mutate(mutation)
-    }
-
-    fn add_conflict(&self, range: &KeyRange, kind: ConflictKind) -> Result<(), Error> {
-        self.inner.add_conflict(range, kind)
-    }
-
-    fn watch(&self, key: &[u8]) -> Result<Watch, Error> {
-        self.inner.watch(key)
-    }
-
-    fn versionstamp(&self) -> Read<CommitVersionstamp> {
-        self.inner.versionstamp()
+impl Intercept for NotedTransaction {
+    fn inner(&self) -> &Forward {
+        &self.inner
     }
 
     fn commit(&self) -> Read<()> {
@@ -120,13 +92,5 @@ impl BackendTransaction for NotedTransaction {
             outcomes.note(&outcome);
             outcome
         })
-    }
-
-    fn cancel(&self) {
-        self.inner.cancel();
-    }
-
-    fn native(&self) -> Option<&(dyn Any + Send + Sync)> {
-        self.inner.native()
     }
 }

@@ -1,12 +1,11 @@
 //! A store as one of its users sees it whose commits are slow.
 
-use bytes::Bytes;
 use dgen_backend::{
-    CommitVersionstamp, Database, Error, KeyRange, RangePage, RangeRead, Read, Tenant, Watch,
-    backend::{Backend, BackendTransaction, ConflictKind, Isolation, Mutation},
+    Database, Error, Read, Tenant,
+    backend::{Backend, BackendTransaction, Mutation},
     env::Env,
 };
-use dgen_testkit::Forward;
+use dgen_testkit::{Forward, Intercept, Intercepted};
 use std::sync::{
     Arc,
     atomic::{AtomicBool, Ordering},
@@ -52,11 +51,11 @@ impl Backend for HeldUp {
     }
 
     fn begin(&self) -> Result<Box<dyn BackendTransaction>, Error> {
-        Ok(Box::new(HeldUpTransaction {
+        Ok(Box::new(Intercepted(HeldUpTransaction {
             inner: Forward(self.db.begin()?),
             by: self.clone(),
             is_held_up: AtomicBool::new(false),
-        }))
+        })))
     }
 
     fn env(&self) -> &Env {
@@ -68,17 +67,9 @@ impl Backend for HeldUp {
     }
 }
 
-impl BackendTransaction for HeldUpTransaction {
-    fn read_version(&self) -> Read<u64> {
-        self.inner.read_version()
-    }
-
-    fn get(&self, key: &[u8], isolation: Isolation) -> Read<Option<Bytes>> {
-        self.inner.get(key, isolation)
-    }
-
-    fn get_range(&self, read: &RangeRead, isolation: Isolation) -> Read<RangePage> {
-        self.inner.get_range(read, isolation)
+impl Intercept for HeldUpTransaction {
+    fn inner(&self) -> &Forward {
+        &self.inner
     }
 
     fn mutate(&self, mutation: Mutation<'_>) -> Result<(), Error> {
@@ -88,18 +79,6 @@ impl BackendTransaction for HeldUpTransaction {
             self.is_held_up.store(true, Ordering::Relaxed);
         }
         self.inner.mutate(mutation)
-    }
-
-    fn add_conflict(&self, range: &KeyRange, kind: ConflictKind) -> Result<(), Error> {
-        self.inner.add_conflict(range, kind)
-    }
-
-    fn watch(&self, key: &[u8]) -> Result<Watch, Error> {
-        self.inner.watch(key)
-    }
-
-    fn versionstamp(&self) -> Read<CommitVersionstamp> {
-        self.inner.versionstamp()
     }
 
     fn commit(&self) -> Read<()> {
@@ -112,9 +91,5 @@ impl BackendTransaction for HeldUpTransaction {
             by.probe.passed(&by.gate).await;
             tx.commit().await
         })
-    }
-
-    fn cancel(&self) {
-        self.inner.cancel();
     }
 }

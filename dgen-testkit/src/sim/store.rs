@@ -22,7 +22,7 @@ use super::{
     sleep::WorldSleep,
     trace::Event,
 };
-use crate::{Forward, faults::FaultyBackend};
+use crate::{Forward, Intercept, Intercepted, faults::FaultyBackend};
 
 /// `store` for the life of `env`.
 pub(super) fn open(sim: &Sim, env: LifeEnv, store: &Database) -> Database {
@@ -55,14 +55,14 @@ impl Backend for SimBackend {
 
     fn begin(&self) -> Result<Box<dyn BackendTransaction>, Error> {
         check_alive(&self.life)?;
-        Ok(Box::new(SimTransaction {
+        Ok(Box::new(Intercepted(SimTransaction {
             inner: Forward(self.db.begin()?),
             line: Line {
                 sim: self.sim.clone(),
                 life: Arc::clone(&self.life),
             },
             answers: Mutex::default(),
-        }))
+        })))
     }
 
     fn env(&self) -> &Env {
@@ -145,7 +145,11 @@ struct SimTransaction {
     answers: Mutex<Vec<oneshot::Sender<()>>>,
 }
 
-impl BackendTransaction for SimTransaction {
+impl Intercept for SimTransaction {
+    fn inner(&self) -> &Forward {
+        &self.inner
+    }
+
     fn read_version(&self) -> Read<u64> {
         self.line.answer(self.inner.read_version())
     }
@@ -256,10 +260,6 @@ impl BackendTransaction for SimTransaction {
                 })
             })
         })
-    }
-
-    fn cancel(&self) {
-        self.inner.cancel();
     }
 }
 

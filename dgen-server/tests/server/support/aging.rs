@@ -7,11 +7,11 @@ use std::sync::{
 
 use bytes::Bytes;
 use dgen_backend::{
-    CommitVersionstamp, Database, Error, KeyRange, RangePage, RangeRead, Read, Watch,
-    backend::{Backend, BackendTransaction, ConflictKind, Isolation, Mutation},
+    Database, Error, RangePage, RangeRead, Read,
+    backend::{Backend, BackendTransaction, Isolation},
     env::Env,
 };
-use dgen_testkit::Forward;
+use dgen_testkit::{Forward, Intercept, Intercepted};
 
 /// `db`, with at most `reads_max` reads in a transaction. At more of them the commit is refused too.
 pub(crate) fn aging(db: Database, reads_max: usize) -> (Database, Refusals) {
@@ -68,12 +68,12 @@ impl Backend for Aging {
     }
 
     fn begin(&self) -> Result<Box<dyn BackendTransaction>, Error> {
-        Ok(Box::new(AgingTransaction {
+        Ok(Box::new(Intercepted(AgingTransaction {
             inner: Forward(self.db.begin()?),
             reads: AtomicUsize::new(0),
             reads_max: self.reads_max,
             refusals: self.refusals.clone(),
-        }))
+        })))
     }
 
     fn env(&self) -> &Env {
@@ -85,9 +85,9 @@ impl Backend for Aging {
     }
 }
 
-impl BackendTransaction for AgingTransaction {
-    fn read_version(&self) -> Read<u64> {
-        self.inner.read_version()
+impl Intercept for AgingTransaction {
+    fn inner(&self) -> &Forward {
+        &self.inner
     }
 
     fn get(&self, key: &[u8], isolation: Isolation) -> Read<Option<Bytes>> {
@@ -98,30 +98,10 @@ impl BackendTransaction for AgingTransaction {
         self.slow(self.inner.get_range(read, isolation))
     }
 
-    fn mutate(&self, mutation: Mutation<'_>) -> Result<(), Error> {
-        self.inner.mutate(mutation)
-    }
-
-    fn add_conflict(&self, range: &KeyRange, kind: ConflictKind) -> Result<(), Error> {
-        self.inner.add_conflict(range, kind)
-    }
-
-    fn watch(&self, key: &[u8]) -> Result<Watch, Error> {
-        self.inner.watch(key)
-    }
-
-    fn versionstamp(&self) -> Read<CommitVersionstamp> {
-        self.inner.versionstamp()
-    }
-
     fn commit(&self) -> Read<()> {
         if self.reads.load(Ordering::Relaxed) > self.reads_max {
             return Read::ready(Err(Error::TransactionTooOld));
         }
         self.inner.commit()
-    }
-
-    fn cancel(&self) {
-        self.inner.cancel();
     }
 }

@@ -5,14 +5,13 @@ use std::sync::{
     atomic::{AtomicU64, Ordering},
 };
 
-use bytes::Bytes;
 use dgen_backend::{
-    CommitVersionstamp, Database, Error, KeyRange, RangePage, RangeRead, Read, Watch,
-    backend::{Backend, BackendTransaction, ConflictKind, Isolation, Mutation},
+    Database, Error, Read,
+    backend::{Backend, BackendTransaction},
     env::Env,
 };
 use dgen_server::Tenant;
-use dgen_testkit::Forward;
+use dgen_testkit::{Forward, Intercept, Intercepted};
 use tokio::sync::{Semaphore, watch};
 
 /// The gate: open, until it is shut.
@@ -80,10 +79,10 @@ impl Backend for Gated {
     }
 
     fn begin(&self) -> Result<Box<dyn BackendTransaction>, Error> {
-        Ok(Box::new(GatedTransaction {
+        Ok(Box::new(Intercepted(GatedTransaction {
             inner: Forward(self.db.begin()?),
             gate: self.gate.clone(),
-        }))
+        })))
     }
 
     fn env(&self) -> &Env {
@@ -96,33 +95,9 @@ impl Backend for Gated {
     }
 }
 
-impl BackendTransaction for GatedTransaction {
-    fn read_version(&self) -> Read<u64> {
-        self.inner.read_version()
-    }
-
-    fn get(&self, key: &[u8], isolation: Isolation) -> Read<Option<Bytes>> {
-        self.inner.get(key, isolation)
-    }
-
-    fn get_range(&self, read: &RangeRead, isolation: Isolation) -> Read<RangePage> {
-        self.inner.get_range(read, isolation)
-    }
-
-    fn mutate(&self, mutation: Mutation<'_>) -> Result<(), Error> {
-        self.inner.mutate(mutation)
-    }
-
-    fn add_conflict(&self, range: &KeyRange, kind: ConflictKind) -> Result<(), Error> {
-        self.inner.add_conflict(range, kind)
-    }
-
-    fn watch(&self, key: &[u8]) -> Result<Watch, Error> {
-        self.inner.watch(key)
-    }
-
-    fn versionstamp(&self) -> Read<CommitVersionstamp> {
-        self.inner.versionstamp()
+impl Intercept for GatedTransaction {
+    fn inner(&self) -> &Forward {
+        &self.inner
     }
 
     fn commit(&self) -> Read<()> {
@@ -144,9 +119,5 @@ impl BackendTransaction for GatedTransaction {
             assert!(passes, "the gate stays as long as what is behind it");
             tx.commit().await
         })
-    }
-
-    fn cancel(&self) {
-        self.inner.cancel();
     }
 }

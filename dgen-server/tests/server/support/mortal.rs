@@ -13,12 +13,12 @@ use std::{
 
 use bytes::Bytes;
 use dgen_backend::{
-    CommitVersionstamp, Database, Error, KeyRange, RangePage, RangeRead, Read, Watch,
-    backend::{Backend, BackendTransaction, ConflictKind, Isolation, Mutation},
+    Database, Error, RangePage, RangeRead, Read,
+    backend::{Backend, BackendTransaction, Isolation},
     env::{BoxFuture, Env, Environment},
 };
 use dgen_server::Tenant;
-use dgen_testkit::{Forward, MockClock};
+use dgen_testkit::{Forward, Intercept, Intercepted, MockClock};
 use futures_util::{
     future::{Either, select},
     pin_mut,
@@ -161,10 +161,10 @@ impl Backend for Mortal {
     }
 
     fn begin(&self) -> Result<Box<dyn BackendTransaction>, Error> {
-        Ok(Box::new(MortalTransaction {
+        Ok(Box::new(Intercepted(MortalTransaction {
             inner: Forward(self.db.begin()?),
             life: self.life.clone(),
-        }))
+        })))
     }
 
     fn env(&self) -> &Env {
@@ -181,7 +181,11 @@ struct MortalTransaction {
     life: Life,
 }
 
-impl BackendTransaction for MortalTransaction {
+impl Intercept for MortalTransaction {
+    fn inner(&self) -> &Forward {
+        &self.inner
+    }
+
     fn read_version(&self) -> Read<u64> {
         self.life.step(|| self.inner.read_version())
     }
@@ -194,27 +198,7 @@ impl BackendTransaction for MortalTransaction {
         self.life.step(|| self.inner.get_range(read, isolation))
     }
 
-    fn mutate(&self, mutation: Mutation<'_>) -> Result<(), Error> {
-        self.inner.mutate(mutation)
-    }
-
-    fn add_conflict(&self, range: &KeyRange, kind: ConflictKind) -> Result<(), Error> {
-        self.inner.add_conflict(range, kind)
-    }
-
-    fn watch(&self, key: &[u8]) -> Result<Watch, Error> {
-        self.inner.watch(key)
-    }
-
-    fn versionstamp(&self) -> Read<CommitVersionstamp> {
-        self.inner.versionstamp()
-    }
-
     fn commit(&self) -> Read<()> {
         self.life.step(|| self.inner.commit())
-    }
-
-    fn cancel(&self) {
-        self.inner.cancel();
     }
 }
