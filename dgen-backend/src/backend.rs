@@ -110,8 +110,8 @@ pub trait BackendTransaction: Send + Sync + 'static {
     /// What the backend finds wrong with it at once.
     fn add_conflict(&self, range: &KeyRange, kind: ConflictKind) -> Result<(), Error>;
 
-    /// The same as a read conflict on just `key`. By default it is that, also in a backend that wraps another; one may
-    /// have a shorter way.
+    /// The same as a read conflict on just `key`. By default it is that; a backend may have a shorter way, and one
+    /// that wraps another may hand it on.
     ///
     /// # Errors
     /// As [`add_conflict`](Self::add_conflict).

@@ -3,14 +3,13 @@
 use std::{cell::RefCell, time::Duration};
 
 use dgen_backend::{
-    CommitVersionstamp, Database, Error, KeyRange, RangePage, RangeRead, Read, Tenant,
-    TransactOptions, Watch,
-    backend::{Backend, BackendTransaction, ConflictKind, Isolation, Mutation},
+    Database, Error, KeyRange, Read, Tenant, TransactOptions,
+    backend::{Backend, BackendTransaction},
     env::Env,
     tuple::Subspace,
 };
 use dgen_testkit::{
-    Forward, MockClock,
+    Forward, Intercept, Intercepted, MockClock,
     faults::{Faults, FaultyBackend, Rates},
     model,
 };
@@ -314,7 +313,8 @@ impl Backend for Stuck {
     }
 
     fn begin(&self) -> Result<Box<dyn BackendTransaction>, Error> {
-        Ok(Box::new(StuckTransaction(Forward(self.db.begin()?))))
+        let inner = Forward(self.db.begin()?);
+        Ok(Box::new(Intercepted(StuckTransaction(inner))))
     }
 
     fn env(&self) -> &Env {
@@ -324,40 +324,12 @@ impl Backend for Stuck {
 
 struct StuckTransaction(Forward);
 
-impl BackendTransaction for StuckTransaction {
-    fn read_version(&self) -> Read<u64> {
-        self.0.read_version()
-    }
-
-    fn get(&self, key: &[u8], isolation: Isolation) -> Read<Option<bytes::Bytes>> {
-        self.0.get(key, isolation)
-    }
-
-    fn get_range(&self, read: &RangeRead, isolation: Isolation) -> Read<RangePage> {
-        self.0.get_range(read, isolation)
-    }
-
-    fn mutate(&self, mutation: Mutation<'_>) -> Result<(), Error> {
-        self.0.mutate(mutation)
-    }
-
-    fn add_conflict(&self, range: &KeyRange, kind: ConflictKind) -> Result<(), Error> {
-        self.0.add_conflict(range, kind)
-    }
-
-    fn watch(&self, key: &[u8]) -> Result<Watch, Error> {
-        self.0.watch(key)
-    }
-
-    fn versionstamp(&self) -> Read<CommitVersionstamp> {
-        self.0.versionstamp()
+impl Intercept for StuckTransaction {
+    fn inner(&self) -> &Forward {
+        &self.0
     }
 
     fn commit(&self) -> Read<()> {
         Read::pending(std::future::pending())
-    }
-
-    fn cancel(&self) {
-        self.0.cancel();
     }
 }

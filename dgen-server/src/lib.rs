@@ -132,7 +132,8 @@
 //!
 //! What goes wrong is told through crate [`tracing`](https://docs.rs/tracing): warnings for what is
 //! tried again, errors for what is given up, each with the server's name and id. At the level
-//! `debug` there are the spans `batch`, `priority` and `locked_work` around what handlers do.
+//! `debug` there are the spans `attempt`, `priority attempt`, `locked work` and `read` around what
+//! handlers do.
 
 // What a program holds, and sends with.
 mod call;

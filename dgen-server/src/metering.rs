@@ -1,7 +1,7 @@
 //! What an operator counts: names of metrics, and where they are kept.
 //!
-//! Through crate `metrics`: install a recorder before servers are started. Without one, each costs a
-//! branch.
+//! Through crate `metrics`: install a recorder before the first handle is used. Without one, each
+//! costs a branch.
 
 use std::{
     collections::BTreeMap,

@@ -1,5 +1,5 @@
-//! Priority and info messages: each in a transaction of its own that looks neither at the queue nor
-//! at the lock (SPEC S5).
+//! Priority and info messages: each in a transaction of its own that looks neither at the queue nor,
+//! unless the message has an id or locks, at the lock (SPEC S5).
 
 use std::{
     pin::pin,

@@ -10,8 +10,8 @@ use dgen_backend::{
 
 /// A [`BackendTransaction`] that does what a [`Transaction`] does.
 ///
-/// A wrapping backend holds one in each of its transactions, overrides what it changes, and hands
-/// on the rest. It works over any database, whether or not its backend is public.
+/// A wrapping backend holds one in each of its transactions; [`Intercept`](crate::Intercept) is for what it changes.
+/// It works over any database, whether or not its backend is public.
 #[derive(Debug)]
 pub struct Forward(pub Transaction);
 
