@@ -2,11 +2,11 @@
 
 use std::{
     fmt::{Debug, Write},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, LazyLock, Mutex, PoisonError},
 };
 
 use tracing::{
-    Event, Metadata, Subscriber,
+    Dispatch, Event, Metadata, Subscriber,
     field::{Field, Visit},
     span,
     subscriber::DefaultGuard,
@@ -16,9 +16,15 @@ use tracing::{
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Witness(Arc<Mutex<Vec<String>>>);
 
+/// Subscribers that see nothing, and stay. As long as tracing knows just one, whichever thread comes to a span first decides for all
+/// whether anybody wants it: one without a subscriber, that is another test, decides that nobody does.
+static OTHERS: LazyLock<[Dispatch; 2]> =
+    LazyLock::new(|| [(); 2].map(|()| Dispatch::new(Witness::default())));
+
 impl Witness {
     /// One that sees what this thread does, until the guard is dropped.
     pub(crate) fn install() -> (Self, DefaultGuard) {
+        LazyLock::force(&OTHERS);
         let witness = Self::default();
         let guard = tracing::subscriber::set_default(witness.clone());
         (witness, guard)
@@ -76,4 +82,17 @@ impl Subscriber for Witness {
     fn record_follows_from(&self, _: &span::Id, _: &span::Id) {}
     fn enter(&self, _: &span::Id) {}
     fn exit(&self, _: &span::Id) {}
+}
+
+/// What another thread comes to first, which has no subscriber, is seen here all the same.
+#[test]
+fn what_others_do_hides_nothing() {
+    let (witness, _guard) = Witness::install();
+    let open = || drop(tracing::info_span!(target: "dgen_server::tests", "open"));
+    std::thread::scope(|scope| {
+        scope.spawn(open);
+    });
+    assert_eq!(witness.count("span open"), 0);
+    open();
+    assert_eq!(witness.count("span open"), 1);
 }
