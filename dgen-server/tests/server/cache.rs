@@ -6,7 +6,6 @@ use std::collections::BTreeMap;
 
 use dgen_backend::{Transaction, tuple::Element};
 use dgen_server::{Context, Handle, Never, Reply, Server, StartOptions, StopReason, Tenant};
-use dgen_testkit::counting::{Counts, counted};
 use serde::{Deserialize, Serialize};
 
 use crate::support::{elsewhere::elsewhere, patience::until, *};
@@ -76,12 +75,6 @@ async fn get(shelf: &ShelfHandle, key: &str) -> u64 {
         .call::<u64, Never>(ShelfCall::Get(key.to_owned()))
         .await
         .unwrap()
-}
-
-/// The store, and what is read of it through this tenant.
-fn counting(store: &Store) -> (Tenant, Counts) {
-    let (db, counts) = counted(store.tenant.database().clone());
-    (Tenant::new(db, store.tenant.subspace().clone()), counts)
 }
 
 /// The version of the server's state.

@@ -8,7 +8,6 @@ use dgen_backend::{KeyRange, Transaction, tuple::Element};
 use dgen_server::{
     Context, Failure, Handle, Never, Reply, Server, StartError, StartOptions, Tenant,
 };
-use dgen_testkit::counting::{Counts, counted};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::support::{elsewhere::elsewhere, *};
@@ -109,12 +108,6 @@ async fn rows(tenant: &Tenant, id: &str) -> Vec<(Vec<u8>, Vec<u8>)> {
     let rows = rows.into_iter().filter(|row| row.key[..] != version[..]);
     rows.map(|row| (row.key[state.bytes().len()..].to_vec(), row.value.to_vec()))
         .collect()
-}
-
-/// The store, and what is written to it through this tenant.
-fn counting(store: &Store) -> (Tenant, Counts) {
-    let (db, counts) = counted(store.tenant.database().clone());
-    (Tenant::new(db, store.tenant.subspace().clone()), counts)
 }
 
 /// A field of each encoding.

@@ -17,7 +17,7 @@ use dgen_server::{CallError, CastError, Failure, Never, StopReason};
 use dgen_testkit::MockClock;
 use futures_util::{FutureExt as _, future::join_all};
 
-use crate::support::*;
+use crate::support::{patience::yield_times, *};
 
 fn tenant(options: &Options, disk: Arc<dyn Disk>) -> Tenant {
     let db = options.open_on(disk).unwrap();
@@ -152,12 +152,6 @@ fn slow_store() -> (Tenant, Arc<CountingDisk>, MockClock, OpenAtEnd) {
     let clock = MockClock::new(1).auto_advance_max(Duration::from_millis(40));
     let store = tenant(&Options::default().env(clock.env()), disk.clone());
     (store, disk, clock, OpenAtEnd(gate))
-}
-
-async fn yield_times(times: usize) {
-    for _ in 0..times {
-        tokio::task::yield_now().await;
-    }
 }
 
 /// SPEC S2, L3: a flush takes twenty seconds. Callers who have that long wait and are answered; those who

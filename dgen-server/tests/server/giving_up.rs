@@ -17,7 +17,7 @@ use crate::support::{
     elsewhere::elsewhere,
     gate::{Gate, gated},
     mocked::{Mocked, go_on_until, on_each_mocked_store, until, woken_only},
-    patience::while_time_passes,
+    patience::{while_time_passes, yield_times},
     *,
 };
 
@@ -30,12 +30,6 @@ fn call(client: &CounterHandle) -> Call<'_, Counter, i64> {
 async fn start(tenant: &Tenant) -> CounterHandle {
     let started = Handle::start_with(tenant, "demo", 0, woken_only()).await;
     started.unwrap()
-}
-
-async fn yield_times(times: usize) {
-    for _ in 0..times {
-        tokio::task::yield_now().await;
-    }
 }
 
 /// What callers have left: reply keys, and rows of the agenda.

@@ -15,6 +15,7 @@ pub(crate) mod witness;
 use std::path::Path;
 
 use dgen_server::{Context, Handle, Never, Reply, Server, Tenant};
+use dgen_testkit::counting::{Counts, counted};
 use serde::{Deserialize, Serialize};
 
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -182,6 +183,12 @@ impl Store {
             folder: Some(folder),
         }
     }
+}
+
+/// The store, and what is read of it and written to it through this tenant.
+pub(crate) fn counting(store: &Store) -> (Tenant, Counts) {
+    let (db, counts) = counted(store.tenant.database().clone());
+    (Tenant::new(db, store.tenant.subspace().clone()), counts)
 }
 
 fn open(path: &Path) -> Tenant {

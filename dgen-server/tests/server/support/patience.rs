@@ -21,6 +21,13 @@ pub(crate) async fn until<T>(what: &str, look: impl AsyncFn() -> Option<T>) -> T
     panic!("{what} never came");
 }
 
+/// Lets others run so often.
+pub(crate) async fn yield_times(times: usize) {
+    for _ in 0..times {
+        tokio::task::yield_now().await;
+    }
+}
+
 /// Runs `work` while time passes: 300 ms with each commit of `store`, so that nobody who waits for a
 /// commit is late by the clock.
 pub(crate) async fn while_time_passes<T>(
