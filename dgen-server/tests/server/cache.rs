@@ -8,7 +8,7 @@ use dgen_backend::{Transaction, tuple::Element};
 use dgen_server::{Context, Handle, Never, Reply, Server, StartOptions, StopReason, Tenant};
 use serde::{Deserialize, Serialize};
 
-use crate::support::{elsewhere::elsewhere, patience::until, *};
+use crate::support::{elsewhere::elsewhere, patience::found, *};
 
 /// Each of its entries is a row of the store.
 const ENTRIES: u64 = 200;
@@ -215,7 +215,7 @@ on_each_store! {
         assert_eq!(version(&store.tenant).await, None, "nothing was written back");
         let again = ShelfHandle::start(&there, "demo", 40).await.unwrap();
         // What was sent after the kill waited for it.
-        let waited = until("the cast", async || {
+        let waited = found("the cast", async || {
             let value = get(&again, "007").await;
             (value != 40).then_some(value)
         });

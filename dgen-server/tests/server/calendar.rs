@@ -14,7 +14,8 @@ use crate::support::{
         DeskCall, DeskCast, DeskHandle, Note, Step, act, after, desk, desk_with, every, notes,
         runs, texts,
     },
-    mocked::{Mocked, on_each_mocked_store, until, until_quiet, woken_only},
+    mocked::{Mocked, on_each_mocked_store, woken_only},
+    patience::{until, until_quiet},
     value,
 };
 

@@ -58,7 +58,7 @@ async fn drained(store: &Tenant, id: &str) {
     let client = Handle::<Ledger>::client(store, id);
     until("an empty queue", async || {
         let status = client.status().await.unwrap();
-        (status.queue_len == 0 && status.hold.is_none() && status.next_due.is_none()).then_some(())
+        status.queue_len == 0 && status.hold.is_none() && status.next_due.is_none()
     })
     .await;
 }
@@ -174,7 +174,7 @@ on_each_store! {
             let ledger = start(&tenant, a).await;
             until("an empty queue", async || {
                 let status = ledger.status().await.unwrap();
-                (status.queue_len == 0 && status.hold.is_none()).then_some(())
+                status.queue_len == 0 && status.hold.is_none()
             })
             .await;
             let seen = stored(store, a).await.seen;
@@ -209,7 +209,7 @@ on_each_store! {
                     let _a = start(&mortal, a).await;
                     until("the last call", async || {
                         let seen = stored(store, a).await.seen;
-                        (seen.len() == 3).then_some(())
+                        seen.len() == 3
                     })
                     .await;
                 })

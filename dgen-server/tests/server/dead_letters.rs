@@ -11,7 +11,8 @@ use crate::support::{
         DeskCall, DeskCast, DeskHandle, Note, Step, after, desk, desk_with, notes, runs, send,
         texts,
     },
-    mocked::{Mocked, on_each_mocked_store, until, until_quiet, woken_only},
+    mocked::{Mocked, on_each_mocked_store, woken_only},
+    patience::{until, until_quiet},
 };
 
 fn panicking() -> DeskCast {

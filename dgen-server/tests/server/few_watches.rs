@@ -9,7 +9,8 @@ use futures_util::future::{join, join_all};
 use crate::support::{
     desk::{DeskCall, DeskCast, DeskHandle, Step, act, after, desk, desk_with, texts},
     elsewhere::elsewhere,
-    mocked::{Mocked, until, woken_only},
+    mocked::{Mocked, woken_only},
+    patience::until,
     recorder::Recorder,
     witness::Witness,
 };

@@ -16,8 +16,8 @@ use futures_util::future::{Either, join_all, poll_fn, select};
 use crate::support::{
     elsewhere::elsewhere,
     gate::{Gate, gated},
-    mocked::{Mocked, go_on_until, on_each_mocked_store, until, woken_only},
-    patience::{while_time_passes, yield_times},
+    mocked::{Mocked, on_each_mocked_store, woken_only},
+    patience::{go_on_until, until, while_time_passes, yield_times},
     *,
 };
 

@@ -6,7 +6,8 @@ use futures_util::future::{join, join_all};
 
 use crate::support::{
     CounterCall, CounterCast, CounterHandle, Overdrawn,
-    mocked::{Mocked, on_each_mocked_store, until, until_quiet, woken_only},
+    mocked::{Mocked, on_each_mocked_store, woken_only},
+    patience::{until, until_quiet},
     value,
 };
 

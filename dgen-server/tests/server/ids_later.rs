@@ -7,7 +7,8 @@ use futures_util::future::{join, join_all};
 
 use crate::support::{
     desk::{DeskCall, DeskCast, DeskHandle, Step, act, desk, desk_with, runs},
-    mocked::{Mocked, on_each_mocked_store, until, woken_only},
+    mocked::{Mocked, on_each_mocked_store, woken_only},
+    patience::until,
 };
 
 async fn ask(desk: &DeskHandle, id: &str) -> Result<String, CallError<String>> {

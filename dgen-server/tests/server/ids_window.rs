@@ -8,7 +8,8 @@ use dgen_server::{Never, StartOptions};
 use crate::support::{
     CounterCall, CounterCast, CounterHandle,
     desk::{DeskCall, DeskCast, DeskHandle, Step, desk_with, runs},
-    mocked::{Mocked, on_each_mocked_store, until_quiet, woken_only},
+    mocked::{Mocked, on_each_mocked_store, woken_only},
+    patience::until_quiet,
     value,
 };
 

@@ -125,7 +125,7 @@ on_each_store! {
         let ledger =
             Handle::<Ledger>::start_with(&store.tenant, "demo", (), options).await.unwrap();
         until("a dead letter", async || {
-            (ledger.status().await.unwrap().dead_letters == 1).then_some(())
+            ledger.status().await.unwrap().dead_letters == 1
         })
         .await;
         ledger.cast(LedgerCast::Block).await.unwrap();
@@ -139,7 +139,7 @@ on_each_store! {
         let there = client.call::<u32, Never>(LedgerCall::Note(5)).into_future();
         let kill = async {
             until("two waiting calls", async || {
-                (ledger.status().await.unwrap().queue_len == 3).then_some(())
+                ledger.status().await.unwrap().queue_len == 3
             })
             .await;
             ledger.kill().await.unwrap();

@@ -7,7 +7,8 @@ use dgen_testkit::counting::{Counts, counted};
 
 use crate::support::{
     desk::{DeskHandle, Step, act, after, desk_with, texts},
-    mocked::{Mocked, on_each_mocked_store, until},
+    mocked::{Mocked, on_each_mocked_store},
+    patience::until,
 };
 
 const PENDING: u64 = 100_000;

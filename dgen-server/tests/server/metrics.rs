@@ -129,7 +129,7 @@ on_each_store! {
         let first = start(&life).await;
         first.cast(LedgerCast::Later(1)).await.unwrap();
         let fired = until("the timer", async || {
-            (of("dgen_timers_fired_total").sum() > 0.0).then_some(())
+            of("dgen_timers_fired_total").sum() > 0.0
         });
         while_time_passes(&clock, store, fired).await;
         let second = start(&heir).await;

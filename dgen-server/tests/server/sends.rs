@@ -48,7 +48,7 @@ on_each_mocked_store! {
         client.cast_all(casts).await.unwrap();
         let _one = desk(&store.tenant, "one").await;
         let two = desk(&store.tenant, "two").await;
-        crate::support::mocked::until_quiet(&client, store.tenant.env()).await;
+        crate::support::patience::until_quiet(&client, store.tenant.env()).await;
         assert_eq!(texts(&two, &store.tenant).await, expected);
     }
 
@@ -122,7 +122,7 @@ on_each_mocked_store! {
         let client = DeskHandle::client(&store.elsewhere(), "one");
         client.cast_all(vec![large(5), large(4), large(4), note("behind")]).await.unwrap();
         let is_tried = async || one.status().await.unwrap().hold.is_some();
-        crate::support::mocked::until("it is tried once", is_tried).await;
+        crate::support::patience::until("it is tried once", is_tried).await;
         store.advance(std::time::Duration::from_millis(50)).await;
         assert_eq!(texts(&one, &store.tenant).await, ["behind"]);
         assert_eq!(texts(&two, &store.tenant).await.len(), 15);

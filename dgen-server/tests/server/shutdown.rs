@@ -13,7 +13,7 @@ use crate::support::{
     elsewhere::elsewhere,
     ledger::{Ledger, LedgerCall, LedgerCast, stored},
     mortal::{Death, Life},
-    patience::{until, while_time_passes},
+    patience::{found, until, while_time_passes},
     *,
 };
 
@@ -94,7 +94,7 @@ on_each_store! {
         let ledger = start_ledger(&store.tenant).await;
         let lock = ledger.call::<u32, Never>(LedgerCall::Lock(1, "other".to_owned()));
         let end = async {
-            until("the lock", async || ledger.status().await.unwrap().hold).await;
+            found("the lock", async || ledger.status().await.unwrap().hold).await;
             ledger.cast(LedgerCast::Note(2)).await.unwrap();
             shutdown(&store.tenant, DEADLINE).await.unwrap();
             ledger.cast(LedgerCast::Note(3)).await.unwrap();
@@ -132,7 +132,7 @@ on_each_store! {
         assert_eq!(quick.stopped().await, StopReason::Shutdown);
         // Nobody has to wait for the lease.
         let (again, elapsed) = (start().await.unwrap(), clock.elapsed());
-        until("a new holder", async || (self::fence(&again).await? > fence).then_some(())).await;
+        until("a new holder", async || self::fence(&again).await.is_some_and(|now| now > fence)).await;
         assert_eq!(again.queue_len().await.unwrap(), 1);
         assert_eq!(clock.elapsed(), elapsed);
         life.end();

@@ -7,7 +7,10 @@ use dgen_server::{Context, Handle, Never, Reply, Server, shutdown};
 use futures_util::FutureExt as _;
 use serde::{Deserialize, Serialize};
 
-use crate::support::mocked::{Mocked, on_each_mocked_store, until, woken_only};
+use crate::support::{
+    mocked::{Mocked, on_each_mocked_store, woken_only},
+    patience::until,
+};
 
 /// Does, once a ring is committed, what its test says.
 #[derive(Clone, Default, Serialize, Deserialize)]

@@ -11,7 +11,8 @@ use futures_util::{
 
 use crate::support::{
     desk::{DeskCall, DeskCast, DeskHandle, Step, act, after, desk, desk_with, notes, runs, texts},
-    mocked::{Mocked, go_on_until, on_each_mocked_store, until, until_quiet, woken_only},
+    mocked::{Mocked, on_each_mocked_store, woken_only},
+    patience::{go_on_until, until, until_quiet},
 };
 
 const MINUTE: Duration = Duration::from_secs(60);

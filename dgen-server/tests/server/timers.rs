@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use crate::support::{
     desk::{DeskHandle, Note, Step, Timing, act, after, desk, every, notes, texts},
-    mocked::{Mocked, on_each_mocked_store, until_quiet},
+    mocked::{Mocked, on_each_mocked_store},
+    patience::until_quiet,
 };
 
 const fn seconds(seconds: u64) -> Duration {

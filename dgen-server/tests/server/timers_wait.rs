@@ -9,7 +9,8 @@ use crate::support::{
     desk::{
         DeskCall, DeskCast, DeskHandle, Step, Timing, act, after, desk, desk_with, every, texts,
     },
-    mocked::{Mocked, on_each_mocked_store, until, until_quiet, woken_only},
+    mocked::{Mocked, on_each_mocked_store, woken_only},
+    patience::{until, until_quiet},
 };
 
 const fn seconds(seconds: u64) -> Duration {

@@ -9,7 +9,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::support::{
     desk::{Desk, DeskCast, DeskHandle, desk, desk_with, texts},
-    mocked::{Mocked, on_each_mocked_store, until, until_quiet, woken_only},
+    mocked::{Mocked, on_each_mocked_store, woken_only},
+    patience::{until, until_quiet},
 };
 
 /// A later version of the desk, which knows a cast and a call more.

@@ -18,7 +18,8 @@ use futures_util::FutureExt as _;
 
 use crate::support::{
     desk::{DeskCall, DeskCast, DeskHandle, Step, act, after, desk, texts},
-    mocked::{Mocked, until},
+    mocked::Mocked,
+    patience::until,
 };
 
 type Hook = Box<dyn FnOnce() + Send>;

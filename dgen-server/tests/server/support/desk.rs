@@ -7,7 +7,7 @@ use dgen_server::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::mocked::{until_quiet, woken_only};
+use super::{mocked::woken_only, patience::until_quiet};
 
 /// Keeps notes, and calls that wait for an answer.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]

@@ -1,10 +1,8 @@
 //! Stores on a clock that stands still until the test moves it.
 
 use std::{
-    future::Future,
     io,
     path::Path,
-    pin::pin,
     sync::{
         Arc,
         atomic::{AtomicI64, Ordering},
@@ -17,17 +15,10 @@ use dgen_backend::{
     env::{BoxFuture, Env, Environment},
     tuple::{Element, Subspace, unpack},
 };
-use dgen_server::{Handle, Server, StartOptions, Tenant};
+use dgen_server::{StartOptions, Tenant};
 use dgen_testkit::MockClock;
-use futures_util::future::{Either, select};
 
-use super::{elsewhere::elsewhere, faulty::faulty};
-
-/// How often a test looks before it says that nothing comes any more.
-const LOOKS_MAX: usize = 10_000_000;
-
-/// How often it moves the clock before it says so.
-const STEPS_MAX: usize = 1_000;
+use super::{elsewhere::elsewhere, faulty::faulty, patience::coming};
 
 /// A conflict is waited out by itself; whatever is longer waits for the test.
 const AUTO_ADVANCE_MAX: Duration = Duration::from_millis(40);
@@ -146,13 +137,12 @@ impl Mocked {
         step: Duration,
         condition: impl AsyncFn() -> bool,
     ) {
-        for _ in 0..STEPS_MAX {
-            if condition().await {
-                return;
+        let advancing = async {
+            while !condition().await {
+                self.advance(step).await;
             }
-            self.advance(step).await;
-        }
-        panic!("still not: {what}");
+        };
+        coming(what, advancing).await;
     }
 
     /// Lets other tasks run, and what they commit reach the disk: the clock is not to move while they
@@ -210,41 +200,6 @@ impl Mocked {
 /// Options of a consumer that looks again only when it is woken.
 pub(crate) fn woken_only() -> StartOptions {
     StartOptions::default().poll_interval(Duration::from_secs(1_000_000))
-}
-
-/// Waits until `condition` holds.
-pub(crate) async fn until(what: &str, condition: impl AsyncFn() -> bool) {
-    for _ in 0..LOOKS_MAX {
-        if condition().await {
-            return;
-        }
-        tokio::task::yield_now().await;
-    }
-    panic!("still not: {what}");
-}
-
-/// Goes on with `future` until `condition` holds, which has to be before it is done.
-pub(crate) async fn go_on_until<F: Future + Unpin>(
-    future: &mut F,
-    what: &str,
-    condition: impl AsyncFn() -> bool,
-) {
-    let holds = pin!(until(what, condition));
-    let ended = select(future, holds).await;
-    assert!(
-        matches!(ended, Either::Right(_)),
-        "not before it is done: {what}"
-    );
-}
-
-/// Waits until `server` has nothing to do: its queue is empty, and nothing is due. Wakes nobody.
-pub(crate) async fn until_quiet<S: Server>(server: &Handle<S>, env: &Env) {
-    until("the server is quiet", async || {
-        let status = server.status().await.expect("the store reads");
-        let is_due = status.next_due.is_some_and(|due| due <= env.wall_clock());
-        status.queue_len == 0 && status.hold.is_none() && !is_due
-    })
-    .await;
 }
 
 fn open(path: Option<&Path>, env: &Env) -> Tenant {
