@@ -18,6 +18,9 @@ const CALLERS: u32 = 40;
 const MESSAGES_PER_CALLER: u32 = 250;
 const MESSAGES: u32 = CALLERS * MESSAGES_PER_CALLER;
 
+/// How long a caller waits for its turn among so many, on a slow machine too.
+const PATIENT: Duration = Duration::from_secs(60);
+
 /// Counts, and notices a caller's message that comes out of its order.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 struct Turnstile {
@@ -100,7 +103,7 @@ async fn pass(turnstile: &TurnstileHandle, caller: u32, number: u32) {
     }
     let call = TurnstileCall::Pass { caller, number };
     let call = turnstile.call::<u32, Never>(call);
-    call.timeout(Duration::from_secs(60)).await.unwrap();
+    call.timeout(PATIENT).await.unwrap();
 }
 
 /// Each caller sends its messages one after the other, caller by caller to the handles in turn.
@@ -131,7 +134,7 @@ async fn pass_all(handles: &[TurnstileHandle]) -> Vec<u32> {
 /// Every message took effect once, and each caller's in its order.
 async fn check(turnstile: &TurnstileHandle) {
     let read = turnstile.call::<Turnstile, Never>(TurnstileCall::Read);
-    let read = read.await.unwrap();
+    let read = read.timeout(PATIENT).await.unwrap();
     assert_eq!(read.total, MESSAGES);
     assert_eq!(read.out_of_order, []);
     assert!(
@@ -242,7 +245,7 @@ on_each_store! {
             }
         }));
         let ((), others) = tokio::join!(own, others);
-        let read = here.call::<Turnstile, Never>(TurnstileCall::Read).await.unwrap();
+        let read = here.call::<Turnstile, Never>(TurnstileCall::Read).timeout(PATIENT).await.unwrap();
         assert_eq!(read.out_of_order, []);
         let last: Vec<_> = [200].into_iter().chain(others).collect();
         assert_eq!(read.by_caller.into_values().collect::<Vec<_>>(), last);
