@@ -6,7 +6,10 @@ use dgen_server::{
 use futures_util::future::join_all;
 use serde::{Deserialize, Serialize};
 
-use crate::support::*;
+use crate::support::{
+    patience::{found, until},
+    *,
+};
 
 on_each_store! {
     /// SPEC S1, S2
@@ -151,12 +154,11 @@ on_each_store! {
         let newer = Handle::<Newer>::client(&store.tenant, "demo");
         newer.cast(NewerCast::Rename { to: "tea".to_owned() }).await.unwrap();
         let counter = CounterHandle::start(&store.tenant, "demo", 3).await.unwrap();
-        let error = loop {
-            if let Some(HeldBy::Failing { error, .. }) = counter.status().await.unwrap().hold {
-                break error;
-            }
-            tokio::task::yield_now().await;
-        };
+        let error = found("it failed", async || match counter.status().await.unwrap().hold? {
+            HeldBy::Failing { error, .. } => Some(error),
+            _ => None,
+        });
+        let error = error.await;
         assert!(error.contains("does not know") && error.contains("Rename"), "{error}");
         assert_eq!(counter.queue_len().await.unwrap(), 1, "it is not lost");
         counter.stop().await;
@@ -180,9 +182,7 @@ on_each_store! {
         let client = CounterHandle::client(&store.tenant, "demo");
         let queued = client.call::<String, Never>(echo);
         let consumer = async {
-            while client.queue_len().await.unwrap() == 0 {
-                tokio::task::yield_now().await;
-            }
+            until("it is queued", async || client.queue_len().await.unwrap() > 0).await;
             CounterHandle::start(&store.tenant, "demo", 0).await.unwrap()
         };
         let (reply, _counter) = tokio::join!(queued.into_future(), consumer);
@@ -206,9 +206,7 @@ on_each_store! {
         let call = client.call::<i64, Never>(CounterCall::Value).timeout(timeout);
         assert!(matches!(call.await, Err(CallError::Timeout { .. })));
         // The message stays, if it was pushed before the time was over.
-        while keys().await > keys_before + 1 {
-            tokio::task::yield_now().await;
-        }
+        until("it has cleaned up", async || keys().await <= keys_before + 1).await;
     }
 
     /// SPEC S12: stop waits for what is under way; the handle says why the process ended.

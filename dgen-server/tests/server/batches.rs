@@ -15,17 +15,10 @@ use futures_util::{
 };
 use serde::{Deserialize, Serialize, Serializer};
 
-use crate::support::*;
+use crate::support::{elsewhere::elsewhere, patience::until, *};
 
 fn tenant(db: Database) -> Tenant {
     Tenant::new(db, Subspace::from("test"))
-}
-
-/// The same store as another OS process would have it open: with calls and mailboxes of its own.
-fn elsewhere(here: &Tenant) -> Tenant {
-    let db = here.database().clone();
-    let db = Database::new(FaultyBackend::new(db, 0, Rates::default()));
-    Tenant::new(db, here.subspace().clone())
 }
 
 thread_local! {
@@ -96,9 +89,10 @@ async fn many_large_replies_arrive() {
     };
     let replies = join_all((0..20).map(echo).map(IntoFuture::into_future));
     let consumer = async {
-        while there.queue_len().await.unwrap() < 20 {
-            tokio::task::yield_now().await;
-        }
+        until("all are queued", async || {
+            there.queue_len().await.unwrap() >= 20
+        })
+        .await;
         CounterHandle::start(&here, "demo", 0).await.unwrap()
     };
     let (replies, _consumer) = tokio::join!(replies, consumer);
@@ -148,9 +142,10 @@ async fn a_queue_that_never_gets_empty_holds_no_call_up() {
         }
     };
     let calls = async {
-        while counter.queue_len().await.unwrap() == 0 {
-            tokio::task::yield_now().await;
-        }
+        until("one is queued", async || {
+            counter.queue_len().await.unwrap() > 0
+        })
+        .await;
         for _ in 0..3 {
             increment(&counter, 1).await;
         }

@@ -12,7 +12,7 @@ use dgen_server::{Context, Handle, Never, Reply, Server, StartOptions, Tenant};
 use futures_util::future::join_all;
 use serde::{Deserialize, Serialize};
 
-use crate::support::{elsewhere::elsewhere, *};
+use crate::support::{elsewhere::elsewhere, patience::until, *};
 
 const CALLERS: u32 = 40;
 const MESSAGES_PER_CALLER: u32 = 250;
@@ -236,9 +236,7 @@ on_each_store! {
                     there.cast_all(casts.collect()).await.unwrap();
                     // A push to a store in memory waits for nothing, and with faults they may be faster than
                     // who serves.
-                    while there.queue_len().await.unwrap() > 300 {
-                        tokio::task::yield_now().await;
-                    }
+                    until("it has caught up", async || there.queue_len().await.unwrap() <= 300).await;
                     tokio::task::yield_now().await;
                 }
                 number

@@ -17,7 +17,10 @@ use dgen_server::{CallError, CastError, Failure, Never, StopReason};
 use dgen_testkit::MockClock;
 use futures_util::{FutureExt as _, future::join_all};
 
-use crate::support::{patience::yield_times, *};
+use crate::support::{
+    patience::{until, yield_times},
+    *,
+};
 
 fn tenant(options: &Options, disk: Arc<dyn Disk>) -> Tenant {
     let db = options.open_on(disk).unwrap();
@@ -117,9 +120,7 @@ impl Gate {
     }
 
     async fn until_waited_at(&self) {
-        while self.state.lock().unwrap().1 == 0 {
-            tokio::task::yield_now().await;
-        }
+        until("somebody waits", async || self.state.lock().unwrap().1 > 0).await;
     }
 }
 

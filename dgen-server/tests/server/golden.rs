@@ -19,7 +19,7 @@ use futures_util::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::support::{CounterCall, CounterCast, CounterHandle};
+use crate::support::{CounterCall, CounterCast, CounterHandle, patience::until};
 
 /// A state with each of the three encodings.
 #[derive(Clone, Serialize, Deserialize)]
@@ -138,25 +138,30 @@ async fn leave_all_kinds_behind(tenant: &Tenant) {
     let answer = ledger.call::<u32, Never>(LedgerCall::Answer).id("order-17");
     assert_eq!(answer.await.unwrap(), 7);
     let deferred = ledger.call::<u32, Never>(LedgerCall::Defer).id("order-18");
-    let is_deferred = pin!(until(async || keys_with(tenant, "waiting").await > 0));
+    let is_deferred = pin!(until("it waits", async || keys_with(tenant, "waiting")
+        .await
+        > 0));
     match select(deferred.into_future(), is_deferred).await {
         Either::Right(((), deferred)) => std::mem::forget(deferred),
         Either::Left((answer, _)) => panic!("{answer:?}"),
     }
     ledger.cast(LedgerCast::Panic).await.unwrap();
-    until(async || !ledger.dead_letters().await.unwrap().is_empty()).await;
+    until("a dead letter", async || {
+        !ledger.dead_letters().await.unwrap().is_empty()
+    })
+    .await;
     ledger.cast(LedgerCast::Lock).await.unwrap();
-    until(async || ledger.status().await.unwrap().hold.is_some()).await;
+    until("the lock", async || {
+        ledger.status().await.unwrap().hold.is_some()
+    })
+    .await;
 
     let failing = Handle::<Ledger>::start(tenant, "two", ()).await.unwrap();
     failing.cast(LedgerCast::Panic).await.unwrap();
-    until(async || failing.status().await.unwrap().hold.is_some()).await;
-}
-
-async fn until(condition: impl AsyncFn() -> bool) {
-    while !condition().await {
-        tokio::task::yield_now().await;
-    }
+    until("it failed", async || {
+        failing.status().await.unwrap().hold.is_some()
+    })
+    .await;
 }
 
 /// How many rows hold these bytes.

@@ -9,7 +9,7 @@ use dgen_server::{Handle, Never, StartOptions, Tenant};
 use dgen_testkit::counting::counted;
 use futures_util::future::{Either, select};
 
-use crate::support::{elsewhere::elsewhere, mocked::woken_only, *};
+use crate::support::{elsewhere::elsewhere, mocked::woken_only, patience::until, *};
 
 async fn quiet(tenant: &Tenant) -> CounterHandle {
     quiet_with(tenant, woken_only()).await
@@ -85,11 +85,7 @@ on_each_store! {
         let there: Handle<ledger::Ledger> =
             Handle::start_with(&elsewhere(&store.tenant), "demo", (), woken_only()).await.unwrap();
         there.cast(ledger::LedgerCast::Block).await.unwrap();
-        let waits = async {
-            while here.queue_len().await.unwrap() == 0 {
-                tokio::task::yield_now().await;
-            }
-        };
+        let waits = until("it is queued", async || here.queue_len().await.unwrap() > 0);
         let call = pin!(note(3).into_future());
         match select(call, pin!(waits)).await {
             Either::Left((answer, _)) => panic!("handled in spite of the lock: {answer:?}"),

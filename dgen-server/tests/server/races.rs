@@ -12,6 +12,7 @@ use crate::support::{
     gate::gated,
     ledger::{Ledger, LedgerCall, LedgerCast},
     mocked::{Mocked, on_each_mocked_store, woken_only},
+    patience::until,
     *,
 };
 
@@ -43,9 +44,7 @@ mod locks {
                 gate.arrived().await;
                 there.cast(LedgerCast::Block).await.unwrap();
                 gate.open();
-                while here.queue_len().await.unwrap() == 0 {
-                    tokio::task::yield_now().await;
-                }
+                until("it is queued", async || here.queue_len().await.unwrap() > 0).await;
             };
             let call = pin!(note(3).into_future());
             match select(call, pin!(meanwhile)).await {

@@ -14,7 +14,9 @@ use futures_util::{
 };
 use serde::{Deserialize, Serialize, Serializer};
 
-use crate::support::{elsewhere::elsewhere, mocked::woken_only, witness::Witness, *};
+use crate::support::{
+    elsewhere::elsewhere, mocked::woken_only, patience::until, witness::Witness, *,
+};
 
 thread_local! {
     /// Each test has a thread of its own, and all its tasks are there.
@@ -217,11 +219,7 @@ on_each_store! {
         settle(&here).await;
         let there = start(&elsewhere(&store.tenant)).await;
         there.cast(ShelfCast::Lock).await.unwrap();
-        let waits = async {
-            while here.queue_len().await.unwrap() == 0 {
-                tokio::task::yield_now().await;
-            }
-        };
+        let waits = until("it is queued", async || here.queue_len().await.unwrap() > 0);
         match select(pin!(read(&here)), pin!(waits)).await {
             Either::Left((value, _)) => panic!("read in spite of the lock: {value}"),
             Either::Right(((), _)) => {}

@@ -10,7 +10,7 @@ use dgen_server::{CallError, Handle, Never, StartOptions, Tenant};
 use dgen_testkit::counting::{Counts, counted};
 use futures_util::{FutureExt as _, future::join_all};
 
-use crate::support::{elsewhere::elsewhere, mocked::woken_only, *};
+use crate::support::{elsewhere::elsewhere, mocked::woken_only, patience::yield_times, *};
 
 /// So often nothing may happen while a store of its own thread, or across a network, commits.
 const QUIET_ROUNDS: usize = 20;
@@ -78,9 +78,7 @@ impl Metered {
             let seen = Some((self.cost(), self.counts.transactions()));
             quiet_rounds = if seen == before { quiet_rounds + 1 } else { 0 };
             before = seen;
-            for _ in 0..100 {
-                tokio::task::yield_now().await;
-            }
+            yield_times(100).await;
             // Behind what others have sent to the store, and in nobody's tenant.
             let settled = self.store.transact(async |tx| tx.set(b"settled", b""));
             settled.await.expect("the store writes");

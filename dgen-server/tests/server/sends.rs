@@ -7,6 +7,7 @@ use crate::support::{
         DeskCall, DeskCast, DeskHandle, Step, act, desk, desk_with, runs, send, set_away, texts,
     },
     mocked::{Mocked, on_each_mocked_store, woken_only},
+    patience::{until, until_quiet},
 };
 
 fn note(text: impl ToString) -> DeskCast {
@@ -48,7 +49,7 @@ on_each_mocked_store! {
         client.cast_all(casts).await.unwrap();
         let _one = desk(&store.tenant, "one").await;
         let two = desk(&store.tenant, "two").await;
-        crate::support::patience::until_quiet(&client, store.tenant.env()).await;
+        until_quiet(&client, store.tenant.env()).await;
         assert_eq!(texts(&two, &store.tenant).await, expected);
     }
 
@@ -122,7 +123,7 @@ on_each_mocked_store! {
         let client = DeskHandle::client(&store.elsewhere(), "one");
         client.cast_all(vec![large(5), large(4), large(4), note("behind")]).await.unwrap();
         let is_tried = async || one.status().await.unwrap().hold.is_some();
-        crate::support::patience::until("it is tried once", is_tried).await;
+        until("it is tried once", is_tried).await;
         store.advance(std::time::Duration::from_millis(50)).await;
         assert_eq!(texts(&one, &store.tenant).await, ["behind"]);
         assert_eq!(texts(&two, &store.tenant).await.len(), 15);

@@ -12,7 +12,7 @@ use dgen_testkit::{
 use futures_util::future::join_all;
 use serde::{Deserialize, Serialize};
 
-use crate::support::*;
+use crate::support::{patience::until, *};
 
 const ACCOUNTS: u64 = 4;
 const CENTS: i64 = 100;
@@ -166,9 +166,10 @@ async fn check(here: &Tenant, answered: u64, seed: u64) {
         accounts.push(start(here, number).await);
     }
     for account in accounts.iter().chain(&accounts) {
-        while account.queue_len().await.unwrap() > 0 {
-            tokio::task::yield_now().await;
-        }
+        until("an empty queue", async || {
+            account.queue_len().await.unwrap() == 0
+        })
+        .await;
     }
     let (mut total, mut sent, mut arrived) = (0, Vec::new(), Vec::new());
     for account in &accounts {

@@ -13,7 +13,7 @@ use crate::support::{
     elsewhere::elsewhere,
     ledger::{Ledger, LedgerCall, LedgerCast, stored},
     mortal::{Death, Life},
-    patience::{found, until, while_time_passes},
+    patience::{until, while_time_passes},
     *,
 };
 
@@ -94,7 +94,7 @@ on_each_store! {
         let ledger = start_ledger(&store.tenant).await;
         let lock = ledger.call::<u32, Never>(LedgerCall::Lock(1, "other".to_owned()));
         let end = async {
-            found("the lock", async || ledger.status().await.unwrap().hold).await;
+            until("the lock", async || ledger.status().await.unwrap().hold.is_some()).await;
             ledger.cast(LedgerCast::Note(2)).await.unwrap();
             shutdown(&store.tenant, DEADLINE).await.unwrap();
             ledger.cast(LedgerCast::Note(3)).await.unwrap();

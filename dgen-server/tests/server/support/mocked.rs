@@ -18,7 +18,11 @@ use dgen_backend::{
 use dgen_server::{StartOptions, Tenant};
 use dgen_testkit::MockClock;
 
-use super::{elsewhere::elsewhere, faulty::faulty, patience::coming};
+use super::{
+    elsewhere::elsewhere,
+    faulty::faulty,
+    patience::{coming, yield_times},
+};
 
 /// A conflict is waited out by itself; whatever is longer waits for the test.
 const AUTO_ADVANCE_MAX: Duration = Duration::from_millis(40);
@@ -57,9 +61,7 @@ impl Mocked {
         let moved = clock.clone();
         let keep_moving = async move {
             loop {
-                for _ in 0..YIELDS_OF_STANDSTILL {
-                    tokio::task::yield_now().await;
-                }
+                yield_times(YIELDS_OF_STANDSTILL).await;
                 moved.advance(STANDSTILL);
             }
         };
@@ -149,9 +151,7 @@ impl Mocked {
     /// wait for that.
     async fn settle(&self) {
         for _ in 0..self.settling_commits {
-            for _ in 0..50 {
-                tokio::task::yield_now().await;
-            }
+            yield_times(50).await;
             // Behind all commits that wait for the same thread, and in nobody's tenant.
             let db = self.tenant.database();
             let committed = db.transact(async |tx| tx.set(b"settled", b"")).await;

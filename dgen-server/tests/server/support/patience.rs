@@ -1,14 +1,11 @@
-//! Waiting without a clock, and a clock that goes on while somebody waits.
+//! Waiting for what comes, and a clock that goes on while somebody waits.
 
 use std::{future::Future, pin::pin, time::Duration};
 
 use dgen_backend::env::Env;
 use dgen_server::{Error, Handle, Server, Tenant};
 use dgen_testkit::MockClock;
-use futures_util::{
-    future::{Either, select},
-    pin_mut,
-};
+use futures_util::future::{Either, select};
 
 /// What has not come by then never will. Time decides it, since a commit takes as many looks as the
 /// machine has time for.
@@ -82,14 +79,11 @@ pub(crate) async fn while_time_passes<T>(
         loop {
             let tick = store.transact(async |tx| tx.set(b"tick", &[]));
             let _: Result<(), Error> = tick.await;
-            for _ in 0..20 {
-                tokio::task::yield_now().await;
-            }
+            yield_times(20).await;
             clock.advance(Duration::from_millis(300));
         }
     };
-    pin_mut!(work, passing);
-    match select(work, passing).await {
+    match select(pin!(work), pin!(passing)).await {
         Either::Left((output, _)) => output,
         Either::Right((never, _)) => never,
     }
