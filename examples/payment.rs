@@ -12,7 +12,8 @@
 //! cat payment-data/book         # what the bank has seen: asked twice, booked once
 //! ```
 //!
-//! `--order` names another order, `--data` another folder; `--bank-seconds` says how slow the bank is.
+//! `--order` names another order, `--data` another folder; `--bank-seconds` says how slow the bank is,
+//! and `--lease-seconds` for how long a killed run holds its lock.
 
 use std::{
     error::Error,
@@ -77,6 +78,9 @@ struct Options {
     /// How long the bank takes, in seconds.
     #[arg(long, default_value_t = 4.0)]
     bank_seconds: f64,
+    /// How long a killed run holds its lock, in seconds; a living one renews it.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
+    lease_seconds: u64,
 }
 
 #[tokio::main]
@@ -98,8 +102,8 @@ async fn run(options: Options) -> Result<(), Box<dyn Error>> {
         takes: Duration::from_secs_f64(options.bank_seconds),
     });
 
-    // A killed run holds its lock for so long; a living one renews it.
-    let start = StartOptions::default().lock_lease(Duration::from_secs(1));
+    let lease = Duration::from_secs(options.lease_seconds);
+    let start = StartOptions::default().lock_lease(lease);
     let order = options.order;
     let payment = PaymentHandle::start_with(&tenant, &*order, order.clone(), start).await?;
     if let Some(HeldBy::Lock { fence, .. }) = payment.status().await?.hold {

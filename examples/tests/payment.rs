@@ -27,9 +27,15 @@ mod on_cluster {
     #[test]
     fn a_payment_that_is_asked_for_twice_at_once_is_booked_once() {
         let store = Store::on_cluster();
-        let mut first = Running::start(&mut payment(&store, "4"));
+        // Longer than any cluster stands still: the first is not to lose its lock.
+        let patient = |bank_seconds| {
+            let mut payment = payment(&store, bank_seconds);
+            payment.args(["--lease-seconds", "60"]);
+            payment
+        };
+        let mut first = Running::start(&mut patient("4"));
         first.wait_for("the bank is asked");
-        let mut second = Running::start(&mut payment(&store, "60"));
+        let mut second = Running::start(&mut patient("60"));
         second.wait_for("is at work");
         assert_eq!(second.finish(), "paid: booked 250 cents");
         assert!(first.finish().ends_with("paid: booked 250 cents"));
